@@ -1,0 +1,164 @@
+"""Folders that appear whole or not at all: staged aside, hashed, renamed; the manifest is written last."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from modwright.errors import IntegrityError, UsageError
+
+_CHUNK_BYTES = 1 << 20
+
+
+def sha256_file(path: Path) -> str:
+    """Return the hex sha256 of a file's bytes, read in chunks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def sha256_json(data: Any) -> str:
+    """Return the hex sha256 of JSON data in canonical form (sorted keys, no spaces)."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON data readably, with NaN refused, and flush it to disk."""
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with path.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON data; raises IntegrityError where the file is missing or is not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise IntegrityError("file is missing", where=str(path)) from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise IntegrityError(f"is not valid JSON: {error}", where=str(path)) from None
+
+
+def file_hashes(folder: Path, *, leave_out: frozenset[str] = frozenset()) -> dict[str, str]:
+    """Return relative path (with '/') to sha256 for every file below a folder, sorted, less those left out."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = {path.relative_to(folder).as_posix(): path for path in paths}
+    return {name: sha256_file(path) for name, path in names.items() if name not in leave_out}
+
+
+def verify(folder: Path, hashes: Mapping[str, str]) -> None:
+    """Raise IntegrityError unless every named file is there with its sha256."""
+    for name, expected in hashes.items():
+        path = folder / name
+        if not path.is_file():
+            raise IntegrityError("file is missing", where=str(path), remedy="make the folder again")
+        found = sha256_file(path)
+        if found != expected:
+            raise IntegrityError(
+                f"sha256 is {found[:16]}…, the manifest promises {expected[:16]}…",
+                where=str(path),
+                remedy="the file was changed or damaged; make the folder again",
+            )
+
+
+def link_or_copy(source: Path, destination: Path) -> None:
+    """Hard-link a file where the file system allows it, else copy it; the folder is made."""
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source.resolve(), destination)
+    except OSError:
+        shutil.copyfile(source, destination)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a path for other processes; the kernel lets it go when this process dies.
+
+    The lock file lies beside the path as ``.<name>.lock`` and is removed by the holder at the end.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.parent / f".{path.name}.lock"
+    while True:
+        stream = lock.open("a")
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        # The former holder may have removed the file between our open and our lock: then ours is a ghost.
+        with contextlib.suppress(FileNotFoundError):
+            if lock.stat().st_ino == os.fstat(stream.fileno()).st_ino:
+                break
+        stream.close()
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        stream.close()
+
+
+@contextlib.contextmanager
+def staged_folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Give an empty staging folder that becomes ``final`` at the end, whole or not at all.
+
+    A staging folder that a killed process left is emptied first. On an exception the staging folder is removed and
+    ``final`` stays as it was. With ``replace`` an existing ``final`` is swapped out at the end.
+
+    Raises:
+        UsageError: ``final`` exists and ``replace`` is not set, or it is a file.
+    """
+    if final.is_file() or (final.exists() and not replace and any(final.iterdir())):
+        raise UsageError("exists already", where=str(final), remedy="choose another folder or remove this one")
+    with locked(final):
+        staging = final.parent / f".{final.name}.partial"
+        old = final.parent / f".{final.name}.old"
+        if old.exists():
+            # A process died between the two renames of a swap: bring the old one back, or finish removing it.
+            if final.exists():
+                shutil.rmtree(old)
+            else:
+                old.rename(final)
+        if staging.exists():
+            shutil.rmtree(staging)
+        staging.mkdir(parents=True)
+        try:
+            yield staging
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+        sync_tree(staging)
+        if final.exists():
+            final.rename(old)
+            staging.rename(final)
+            shutil.rmtree(old)
+        else:
+            staging.rename(final)
+
+
+def sync_tree(folder: Path) -> None:
+    """Flush every file and folder below ``folder`` to disk, so that a rename never outlives its content."""
+    for path in [*folder.rglob("*"), folder]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old content or the new, never a half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = path.parent / f".{path.name}.partial"
+    with staging.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    staging.replace(path)

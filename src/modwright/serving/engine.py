@@ -1,0 +1,136 @@
+"""One loaded model that judges inputs: scores, calibration, thresholds and flags. Synchronous; no HTTP here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from modwright import artifact as artifact_folder
+from modwright.errors import NotFoundError, nearest
+from modwright.evaluation.calibration import TargetCalibration
+from modwright.evaluation.thresholds import OperatingPoint, flags
+from modwright.models.registry import load_classifier
+from modwright.schema import BoolArray, Classifier, FloatArray, Input, Schema, Scores, Target
+
+DEFAULT_OPERATING_POINT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetAnswer:
+    """What a model says of one input for one target.
+
+    Attributes:
+        scores: label to calibrated probability, in label order, negative labels included.
+        flags: the labels that are flagged at the operating point; never a negative one.
+        span: character span [from, to) of the last turn: the window that decided.
+    """
+
+    scores: dict[str, float]
+    flags: tuple[str, ...]
+    span: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a model says of one input: an answer per target, the number of windows, the deciding span overall."""
+
+    targets: dict[str, TargetAnswer]
+    windows: int
+    span: tuple[int, int]
+
+
+class Engine:
+    """A classifier with its calibration and operating points."""
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        classifier: Classifier,
+        calibration: Mapping[str, TargetCalibration],
+        operating_points: Mapping[str, OperatingPoint],
+        created_at: int = 0,
+    ) -> None:
+        self.id = id
+        self.created_at = created_at
+        self.classifier = classifier
+        self.schema: Schema = classifier.schema
+        self._calibration = dict(calibration)
+        self.operating_points = dict(operating_points)
+
+    @classmethod
+    def load(cls, folder: Path, *, threads: int = 0) -> Self:
+        """Load and verify an artifact folder; raises ArtifactError."""
+        artifact = artifact_folder.read_artifact(folder)
+        calibration = artifact_folder.read_calibration(folder)
+        return cls(
+            id=artifact.id,
+            classifier=load_classifier(folder, artifact, threads=threads),
+            calibration={
+                target.name: TargetCalibration.from_json(target, calibration["targets"][target.name])
+                for target in artifact.schema
+            },
+            operating_points={
+                name: OperatingPoint.from_json(name, data)
+                for name, data in artifact_folder.read_thresholds(folder)["operating_points"].items()
+            },
+        )
+
+    def operating_point(self, name: str) -> OperatingPoint:
+        """Return the thresholds saved under a name; raises NotFoundError."""
+        try:
+            return self.operating_points[name]
+        except KeyError:
+            raise NotFoundError(
+                f"unknown operating point '{name}'", where=f"model {self.id}", remedy=nearest(name, self.operating_points)
+            ) from None
+
+    def calibrated(self, inputs: Sequence[Input]) -> Scores:
+        """Score whole documents, calibrated: values target to (N, L)."""
+        raw = self.classifier.predict_proba(inputs)
+        values = {name: self._calibration[name].apply(scores) for name, scores in raw.values.items()}
+        return Scores(values, raw.windows, raw.spans)
+
+    def judge(self, inputs: Sequence[Input], operating_point: str = DEFAULT_OPERATING_POINT) -> list[Judgement]:
+        """Score and flag inputs; one judgement each, in order."""
+        point = self.operating_point(operating_point)
+        if not inputs:
+            return []
+        scores = self.calibrated(inputs)
+        flagged = {
+            target.name: flags(target, scores.values[target.name], point.thresholds[target.name]) for target in self.schema
+        }
+        return [self._judgement(n, scores, flagged, point) for n in range(len(inputs))]
+
+    def _judgement(
+        self, n: int, scores: Scores, flagged: Mapping[str, BoolArray], point: OperatingPoint
+    ) -> Judgement:
+        answers: dict[str, TargetAnswer] = {}
+        best: tuple[float, tuple[int, int]] | None = None
+        for target in self.schema:
+            values = scores.values[target.name][n]
+            decisive, margin = _decisive(target, values, point.thresholds[target.name])
+            begin, end = scores.spans[target.name][n, decisive]
+            span = (int(begin), int(end))
+            answers[target.name] = TargetAnswer(
+                scores={label: float(value) for label, value in zip(target.labels, values, strict=True)},
+                flags=tuple(label for label, on in zip(target.labels, flagged[target.name][n], strict=True) if on),
+                span=span,
+            )
+            if best is None or margin > best[0]:
+                best = (margin, span)
+        assert best is not None
+        return Judgement(answers, int(scores.windows[n]), best[1])
+
+
+def _decisive(target: Target, values: FloatArray, thresholds: Mapping[str, float]) -> tuple[int, float]:
+    """Return the label whose window is shown, and by how much its score lies above its threshold."""
+    labels = target.flaggable or target.labels
+    indices = [target.index(label) for label in labels]
+    margins = [float(values[i]) - thresholds.get(target.labels[i], 0.5) for i in indices]
+    top = int(np.argmax(margins))
+    return indices[top], margins[top]

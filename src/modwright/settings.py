@@ -1,0 +1,64 @@
+"""Deployment settings from MODWRIGHT_* variables: where things lie and what a server allows. Never hyperparameters."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from modwright.errors import SettingsError, nearest
+
+_PREFIX = "MODWRIGHT_"
+
+
+class Settings(BaseModel):
+    """Everything a deployment sets; each field is the variable MODWRIGHT_<NAME>."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    home: Path = Field(default_factory=lambda: Path.home() / ".modwright", description="Folder of everything local.")
+    cache: Path | None = Field(default=None, description="Folder of downloads; <home>/cache when not set.")
+    default_model: str | None = Field(default=None, description="Model that answers requests which name none.")
+    host: str = Field(default="127.0.0.1", description="Address the server listens on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port the server listens on; 0 takes a free one.")
+    max_body_bytes: int = Field(default=10_000_000, ge=1_000, description="Largest request body.")
+    max_inputs: int = Field(default=1_024, ge=1, description="Most inputs in one request.")
+    max_input_chars: int = Field(default=1_000_000, ge=100, description="Most characters in one input.")
+    max_queue_chars: int = Field(default=20_000_000, ge=1_000, description="Characters waiting to be scored, at most.")
+    max_batch_chars: int = Field(default=64_000, ge=100, description="Characters handed to the model at once.")
+    request_timeout_s: float = Field(default=60.0, gt=0, description="Seconds a request may wait for its scores.")
+    threads: int = Field(default=0, ge=0, description="Threads of the model; 0 takes every core this process may use.")
+
+    @property
+    def cache_dir(self) -> Path:
+        """Return the folder of downloads."""
+        return self.cache if self.cache is not None else self.home / "cache"
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: an unknown MODWRIGHT_ variable (the nearest is named) or a value that does not fit.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, str] = {}
+    for key, value in environ.items():
+        if not key.startswith(_PREFIX):
+            continue
+        name = key.removeprefix(_PREFIX).lower()
+        if name not in Settings.model_fields:
+            known = [_PREFIX + field.upper() for field in Settings.model_fields]
+            raise SettingsError(f"unknown variable {key}", remedy=nearest(key, known))
+        values[name] = value
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = _PREFIX + str(first["loc"][0]).upper()
+        raise SettingsError(f"{name} is {first['input']!r}: {first['msg']}") from None
+    home = settings.home.expanduser().absolute()
+    cache = settings.cache.expanduser().absolute() if settings.cache is not None else None
+    return settings.model_copy(update={"home": home, "cache": cache})
