@@ -1,0 +1,70 @@
+"""Gathers the commands; turns the error tree into one clear message and a documented exit code."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+
+import typer
+
+from modwright import __version__
+from modwright.errors import ModwrightError
+
+app = typer.Typer(
+    name="modwright",
+    help="Train, prove and serve your own moderation classifiers on your own machines.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+#: Modules that register their commands on `app` when imported, in the order of the help page.
+_COMMANDS = ("quickstart", "data", "train", "evaluate", "predict", "serve", "bases")
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"modwright {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Train, prove and serve your own moderation classifiers on your own machines."""
+
+
+def load_commands() -> typer.Typer:
+    """Import every command's module, which registers it, and return the app."""
+    for name in _COMMANDS:
+        importlib.import_module(f"modwright.cli.{name}")
+    return app
+
+
+def main() -> None:
+    """Run the command line; a known error prints one message and leaves with its exit code.
+
+    Exit codes: 0 done, 1 an error of ours, 2 wrong usage, recipe or request, 3 wrong data, 4 bytes that are not the
+    promised ones, 5 a source that cannot be reached, 6 an extra that is not installed, 130 interrupted.
+    """
+    as_json = "--json" in sys.argv
+    try:
+        load_commands()()
+    except ModwrightError as error:
+        if as_json:
+            body = {"code": error.code, "message": error.message, "where": error.where, "remedy": error.remedy}
+            print(json.dumps({"error": body}), file=sys.stderr)
+        else:
+            print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
