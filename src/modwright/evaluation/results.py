@@ -1,0 +1,111 @@
+"""What an evaluation found, as data: per split, target and label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from modwright.evaluation.binary import Metric
+from modwright.evaluation.curves import Curves
+from modwright.evaluation.resampling import Interval
+from modwright.schema import IntArray, TargetKind
+
+#: A label with fewer positives or negatives is "not enough evidence": shown, but not averaged or ranked.
+MIN_EVIDENCE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class LabelEvaluation:
+    """What one split says of one label.
+
+    Attributes:
+        negative: it says "nothing wrong"; kept out of macro averages.
+        note: why the evidence is not enough; empty where it is.
+        confusion: (2, 2) rows are truth no/yes, columns flagged no/yes; None for a label that is never
+            flagged.
+        curves: None without known rows.
+    """
+
+    label: str
+    negative: bool
+    positives: int
+    negatives: int
+    unknown: int
+    note: str
+    metrics: Mapping[str, Interval]
+    confusion: IntArray | None
+    curves: Curves | None
+
+    @property
+    def known(self) -> int:
+        """Return the number of known rows."""
+        return self.positives + self.negatives
+
+    @property
+    def enough(self) -> bool:
+        """Return whether there are enough positives and negatives to judge by."""
+        return not self.note
+
+    @property
+    def ranked(self) -> bool:
+        """Return whether the label counts in macro averages and rankings."""
+        return self.enough and not self.negative
+
+    @property
+    def always_flag_f1(self) -> float | None:
+        """Return the F1 of flagging every row: what an F1 is worth here; None without known rows."""
+        return 2 * self.positives / (self.known + self.positives) if self.known else None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetEvaluation:
+    """What one split says of one target.
+
+    Attributes:
+        labels: in label order.
+        macro: mean over the labels that are ranked, each counting the same.
+        decision: of the question "is any label flagged": f1, precision, recall, accuracy, and the shares of
+            rows that are positive (prevalence) and flagged. A multi-label row without a positive is known if
+            all labels are.
+        accuracy: share of rows whose most probable label is the true one; None for multi-label targets.
+        confusion: (L, L) rows are the true label, columns the most probable; None for multi-label targets.
+        rows: of the split; known are those with at least one known label (single-label: all known).
+    """
+
+    target: str
+    kind: TargetKind
+    labels: Mapping[str, LabelEvaluation]
+    macro: Mapping[str, Interval]
+    decision: Mapping[str, Interval]
+    accuracy: Interval | None
+    confusion: IntArray | None
+    rows: int
+    known: int
+
+    @property
+    def ranking(self) -> tuple[str, ...]:
+        """Return the labels with enough evidence, the best average precision above its prevalence first."""
+
+        def gain(label: str) -> float:
+            metrics = self.labels[label].metrics
+            return (metrics[Metric.AVERAGE_PRECISION].value or 0) - (metrics[Metric.PREVALENCE].value or 0)
+
+        return tuple(
+            sorted((name for name, found in self.labels.items() if found.ranked), key=gain, reverse=True)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SplitEvaluation:
+    """What one split says of a model: a `TargetEvaluation` per target, and how the intervals came about.
+
+    Attributes:
+        units: how many things each resample draws: groups where ``grouped``, else rows.
+    """
+
+    targets: Mapping[str, TargetEvaluation]
+    rows: int
+    units: int
+    grouped: bool
+    resamples: int
+    seed: int
