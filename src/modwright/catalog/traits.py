@@ -1,0 +1,158 @@
+"""Reads what a folder of a pretrained model says of itself: its kind, pooling, lengths and licence."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modwright.catalog.entries import BaseKind, Pooling
+from modwright.errors import IntegrityError, UsageError
+from modwright.files import read_json
+
+WEIGHTS = "model.safetensors"
+TOKENIZER = "tokenizer.json"
+REQUIRED_FILES = ("config.json", TOKENIZER, WEIGHTS)
+#: Read or handed on where they exist. Code is never among them.
+OPTIONAL_FILES = (
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "modules.json",
+    "1_Pooling/config.json",
+    "sentence_bert_config.json",
+    "README.md",
+    "LICENSE",
+)
+_PICKLES = ("pytorch_model.bin", "model.bin", "pytorch_model.pt", "model.pt")
+_DEFAULT_MAX_TOKENS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What the settings files of a base say."""
+
+    kind: BaseKind
+    pooling: Pooling
+    normalise: bool
+    max_tokens: int
+    max_positions: int
+    licence: str
+
+
+def require_safe_weights(names: set[str], where: str) -> None:
+    """Raise UsageError unless the files make a usable base: safetensors, tokenizer and configuration."""
+    if WEIGHTS not in names:
+        pickled = next((name for name in _PICKLES if name in names), None)
+        if pickled:
+            raise UsageError(
+                f"has its weights only as a pickle ('{pickled}'), which is never loaded",
+                where=where,
+                remedy=f"save them as {WEIGHTS} with save_pretrained(..., safe_serialization=True)",
+            )
+        sharded = any(name.endswith(".safetensors") for name in names)
+        found = "has its weights in several files" if sharded else "has no weights"
+        raise UsageError(f"{found}; one {WEIGHTS} is expected", where=where)
+    for name in REQUIRED_FILES:
+        if name not in names:
+            raise UsageError(
+                f"has no {name}", where=where, remedy=f"a base needs {', '.join(REQUIRED_FILES)}"
+            )
+
+
+def read_traits(folder: Path) -> Traits:
+    """Read a base's settings: those of sentence-transformers, else mean pooling without normalising.
+
+    Raises:
+        UsageError: a pooling this program does not have.
+        IntegrityError: a settings file is no JSON.
+    """
+    config = _settings(folder / "config.json")
+    max_positions = _max_positions(config)
+    return Traits(
+        kind=_kind(config),
+        pooling=_pooling(folder),
+        normalise=any("Normalize" in name for name in _modules(folder)),
+        max_tokens=_max_tokens(folder, max_positions),
+        max_positions=max_positions,
+        licence=_licence(folder / "README.md"),
+    )
+
+
+def _kind(config: Mapping[str, Any]) -> BaseKind:
+    architectures = config.get("architectures") or []
+    causal = any("ForCausalLM" in str(name) for name in architectures)
+    return BaseKind.CAUSAL if causal else BaseKind.ENCODER
+
+
+def _modules(folder: Path) -> list[str]:
+    """Return the types of the sentence-transformers modules, in order; empty where there are none."""
+    path = folder / "modules.json"
+    if not path.is_file():
+        return []
+    data = read_json(path)
+    if not isinstance(data, list):
+        raise IntegrityError("is no list of modules", where=str(path))
+    return [str(module.get("type", "")) for module in data if isinstance(module, dict)]
+
+
+def _pooling(folder: Path) -> Pooling:
+    """Return the pooling of sentence-transformers' settings, in the older form (flags) or the newer one."""
+    path = folder / "1_Pooling" / "config.json"
+    if not path.is_file():
+        return Pooling.MEAN
+    settings = _settings(path)
+    named = settings.get("pooling_mode")
+    chosen = {named if isinstance(named, str) else ""} - {""}
+    flags = {
+        "pooling_mode_mean_tokens": "mean",
+        "pooling_mode_cls_token": "cls",
+        "pooling_mode_max_tokens": "max",
+    }
+    chosen |= {
+        flags.get(key, key) for key, on in settings.items() if key.startswith("pooling_mode_") and on is True
+    }
+    if len(chosen) != 1 or not chosen <= set(Pooling):
+        found = ", ".join(sorted(chosen)) or "none"
+        raise UsageError(
+            f"its pooling is {found}", where=str(path), remedy=f"one of {', '.join(Pooling)} is known here"
+        )
+    return Pooling(chosen.pop())
+
+
+def _max_positions(config: Mapping[str, Any]) -> int:
+    """Return the length the position embeddings allow; RoBERTa's and MPNet's first ones belong to padding."""
+    positions = int(config.get("max_position_embeddings") or _DEFAULT_MAX_TOKENS)
+    padded = config.get("model_type") in {"roberta", "xlm-roberta", "mpnet", "camembert"}
+    return positions - 2 if padded else positions
+
+
+def _max_tokens(folder: Path, max_positions: int) -> int:
+    for file, key in (
+        ("sentence_bert_config.json", "max_seq_length"),
+        ("tokenizer_config.json", "model_max_length"),
+    ):
+        if (folder / file).is_file():
+            length = _settings(folder / file).get(key)
+            if isinstance(length, int | float) and length > 0:
+                return int(min(length, max_positions))
+    return min(_DEFAULT_MAX_TOKENS, max_positions)
+
+
+def _licence(card: Path) -> str:
+    """Return the licence of a model card's front matter, `unknown` where there is none."""
+    if not card.is_file():
+        return "unknown"
+    text = card.read_text(encoding="utf-8", errors="replace")
+    front = text.split("---", 2)[1] if text.startswith("---") and text.count("---") >= 2 else ""
+    found = re.search(r"^license:\s*(\S+)\s*$", front, re.MULTILINE)
+    return found.group(1).strip("\"'") if found else "unknown"
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    data = read_json(path)
+    if not isinstance(data, dict):
+        raise IntegrityError(f"is {json.dumps(data)[:40]}, an object was expected", where=str(path))
+    return data
