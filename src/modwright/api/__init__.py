@@ -1,1 +1,1 @@
-"""placeholder"""
+"""HTTP: translates the bodies of each dialect into calls of `modwright.serving`."""

@@ -1,1 +1,1 @@
-"""placeholder"""
+"""One module per group of paths; each parses, calls one function, renders."""

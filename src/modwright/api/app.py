@@ -1,0 +1,104 @@
+"""The HTTP application: routes, the three ways to them, one shape of error, and a true OpenAPI document."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+from starlette.exceptions import HTTPException
+
+from modwright import __version__
+from modwright.api.dialect import Dialect, fixed
+from modwright.api.errors import respond
+from modwright.api.middleware import Envelope
+from modwright.api.routes import health, inference, models
+from modwright.api.routes.common import ClientGoneError
+from modwright.errors import ModwrightError, RequestError
+from modwright.serving.deployments import Deployments
+from modwright.settings import Settings
+
+_DESCRIPTION = """Moderation classifiers on your own machine, for the `mistralai` and `openai` clients
+and for curl.
+
+Every path below `/v1` answers below `/mistral/v1` and `/openai/v1` too; the prefix fixes the dialect."""
+
+
+def create_app(deployments: Deployments, settings: Settings) -> FastAPI:
+    """Return the application; its lifespan starts the models' batchers and stops them."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        deployments.start()
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(deployments.stop)
+
+    app = FastAPI(
+        title="modwright",
+        version=__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,  # the pages load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.deployments = deployments
+    app.state.settings = settings
+    app.add_middleware(Envelope, max_body_bytes=settings.max_body_bytes)
+    _add_error_handlers(app)
+    _add_routes(app)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _add_routes(app: FastAPI) -> None:
+    app.include_router(health.router)
+    for group in (inference.router, models.router):
+        app.include_router(group)
+        for dialect in Dialect:
+            prefix, dependencies = f"/{dialect}", [Depends(fixed(dialect))]
+            app.include_router(group, prefix=prefix, dependencies=dependencies, include_in_schema=False)
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    async def handle(request: Request, error: Exception) -> Response:
+        return respond(request, error)
+
+    async def handle_parameters(request: Request, error: Exception) -> Response:
+        return respond(request, RequestError(f"the path or query is wrong: {error}"))
+
+    async def handle_gone(_: Request, __: Exception) -> Response:
+        return Response(status_code=499)  # nobody reads it
+
+    app.add_exception_handler(ModwrightError, handle)
+    app.add_exception_handler(HTTPException, handle)
+    app.add_exception_handler(RequestValidationError, handle_parameters)
+    app.add_exception_handler(ClientGoneError, handle_gone)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document with the bodies the routes parse themselves; made once."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        template = "#/components/schemas/{model}"
+        _, bodies = models_json_schema(
+            [(model, "validation") for model in inference.REQUESTS], ref_template=template
+        )
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.update(bodies["$defs"])
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        for path in document["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None)
+        app.openapi_schema = document
+    return app.openapi_schema

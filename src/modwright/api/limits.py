@@ -1,0 +1,113 @@
+"""What a request may be: its bytes, media type, encoding, depth, number of inputs and their lengths."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from modwright.api.schemas.native import Located
+from modwright.errors import RequestError
+from modwright.settings import Settings
+
+#: Deepest nesting of lists and objects in a body; the deepest of ours needs nine.
+MAX_JSON_DEPTH = 32
+
+
+async def read_json(request: Request) -> Any:
+    """Read and parse a request's body strictly.
+
+    Raises:
+        HTTPException: 415 for another media type, 413 from the limit on the stream.
+        RequestError: not UTF-8, not JSON, too deep, or a lone surrogate in a string; the place is named.
+    """
+    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise HTTPException(415, f"content-type is '{media_type[:100]}', expected application/json")
+    return parse_json(await request.body())
+
+
+def parse_json(raw: bytes) -> Any:
+    """Parse bytes as one JSON document; raises RequestError, see `read_json`."""
+    if not raw.strip():
+        raise RequestError("the body is empty, expected a JSON object")
+    try:
+        document = json.loads(raw.decode("utf-8-sig"), parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise RequestError(f"the body is not UTF-8: byte {error.start} is 0x{raw[error.start]:02x}") from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno} column {error.colno} (character {error.pos})"
+        raise RequestError(f"the body is not JSON: {error.msg} at {place}") from None
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError as error:  # a number of thousands of digits
+        raise RequestError(f"the body holds a number that cannot be read: {error}") from None
+    _check_tree(document)
+    return document
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise RequestError(f"the body holds {name}, which is not JSON")
+
+
+def _too_deep() -> RequestError:
+    return RequestError(f"the body nests lists and objects deeper than {MAX_JSON_DEPTH}")
+
+
+def _check_tree(document: Any) -> None:
+    """Walk the document without recursion: its depth is limited and its strings can be encoded."""
+    stack: list[tuple[Any, tuple[str | int, ...]]] = [(document, ())]
+    while stack:
+        value, path = stack.pop()
+        if isinstance(value, str):
+            _check_string(value, path)
+        elif isinstance(value, dict | list):
+            if len(path) >= MAX_JSON_DEPTH:
+                raise _too_deep()
+            if isinstance(value, dict):
+                for key in value:
+                    _check_string(key, path)
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            stack.extend((item, (*path, key)) for key, item in items if isinstance(item, str | dict | list))
+
+
+def _check_string(value: str, path: tuple[str | int, ...]) -> None:
+    if value.isascii():
+        return
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise RequestError(
+            f"holds the lone surrogate U+{ord(value[error.start]):04X} at character {error.start}",
+            where=".".join(str(part) for part in path) or None,
+            remedy="half of an emoji was cut off; send whole characters or U+FFFD",
+        ) from None
+
+
+def check_inputs(items: Sequence[Located], settings: Settings) -> None:
+    """Raise RequestError where there are no inputs, too many, an empty one or one that is too long."""
+    if not items:
+        raise RequestError("holds no input", where="input", remedy="give at least one")
+    if len(items) > settings.max_inputs:
+        raise RequestError(
+            f"holds {len(items)} inputs, at most {settings.max_inputs} fit in one request",
+            where="input",
+            remedy="send several requests, or raise MODWRIGHT_MAX_INPUTS",
+        )
+    for item in items:
+        if not item.input[-1].content:
+            raise RequestError(
+                "is empty: there is nothing to judge",
+                where=item.judged,
+                remedy="leave it out; tool calls are not judged",
+            )
+        chars = sum(len(message.content) for message in item.input)
+        if chars > settings.max_input_chars:
+            raise RequestError(
+                f"holds {chars} characters, at most {settings.max_input_chars} are taken",
+                where=item.where,
+                remedy="split it, or raise MODWRIGHT_MAX_INPUT_CHARS",
+            )

@@ -1,0 +1,90 @@
+"""What routes share: the server's parts, parsed bodies, work that ends with its client, documentation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel
+
+from modwright.api.errors import ErrorBody
+from modwright.api.limits import read_json
+from modwright.api.schemas.native import parse
+from modwright.serving.deployments import Deployments
+from modwright.settings import Settings
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+ResultT = TypeVar("ResultT")
+
+_MEANINGS = {
+    400: "The body is wrong; `param` names the field.",
+    404: "No such model.",
+    413: "The body is too large.",
+    415: "The body is not announced as JSON.",
+    429: "Too much waits to be scored; `Retry-After` says when to try again.",
+    500: "The model failed on this input.",
+    503: "No answer came in time; `Retry-After` says when to try again.",
+}
+
+
+class ClientGoneError(Exception):
+    """The client hung up before its answer was ready."""
+
+
+def deployments(request: Request) -> Deployments:
+    """Return the models of this server."""
+    found: Deployments = request.app.state.deployments
+    return found
+
+
+def settings(request: Request) -> Settings:
+    """Return the settings of this server."""
+    found: Settings = request.app.state.settings
+    return found
+
+
+async def body(request: Request, model: type[ModelT]) -> ModelT:
+    """Read the request's body as a model; raises RequestError or HTTPException, see `limits.read_json`."""
+    return parse(model, await read_json(request))
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Return the work's result; where the client hangs up first the work is cancelled.
+
+    Call it only after the body was read.
+
+    Raises:
+        ClientGoneError: the client hung up.
+    """
+    working = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnect(request))
+    try:
+        await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientGoneError
+        return working.result()
+    finally:
+        for task in (working, gone):
+            task.cancel()
+        await asyncio.gather(working, gone, return_exceptions=True)
+
+
+async def _disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def takes(model: type[BaseModel]) -> dict[str, Any]:
+    """Return what tells OpenAPI of a body that the route parses itself; `app.openapi` adds the model."""
+    reference = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": reference}}}}
+
+
+def answers(model: type[BaseModel], *statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what tells OpenAPI of every response of a route."""
+    errors: dict[int | str, dict[str, Any]] = {
+        status: {"model": ErrorBody, "description": _MEANINGS[status]} for status in statuses
+    }
+    return {200: {"model": model, "description": "Done."}, **errors}

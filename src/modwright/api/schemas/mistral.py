@@ -1,0 +1,198 @@
+"""Bodies of Mistral's inference and model endpoints, as its clients from 1.7 to 3.x send and parse them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, Tag
+
+from modwright.api.schemas.native import (
+    ChatMessage,
+    Located,
+    Messages,
+    Request,
+    Strict,
+    Text,
+    Texts,
+    by_shape,
+    conversation,
+)
+from modwright.schema import TargetKind, text_input
+from modwright.serving.deployments import Deployment
+from modwright.serving.engine import Judgement
+
+_LOSS = {TargetKind.MULTI_LABEL: "multi_class", TargetKind.SINGLE_LABEL: "single_class"}
+
+
+class ClassificationRequest(Request):
+    """Body of `POST /v1/classifications`."""
+
+    model: str
+    input: Annotated[Text | Texts, by_shape("a text or a list of texts")]
+
+    def located(self) -> list[Located]:
+        """Return the inputs in order."""
+        return located_texts(self.input)
+
+
+class Conversation(Strict):
+    """A conversation whose last turn is judged in the context of the ones before it."""
+
+    messages: Messages
+
+
+class ChatClassificationRequest(Request):
+    """Body of `POST /v1/chat/classifications`."""
+
+    model: str
+    input: Annotated[
+        Annotated[Conversation, Tag("<object>")]
+        | Annotated[list[Conversation], Tag("<objects>")]
+        | Annotated[list[Conversation], Tag("<texts>")]
+        | Annotated[list[Conversation], Tag("<lists>")],
+        by_shape("an object with messages, or a list of such objects"),
+    ]
+
+    def located(self) -> list[Located]:
+        """Return the conversations in order."""
+        if isinstance(self.input, Conversation):
+            return [conversation(self.input.messages, "input", "input.messages")]
+        return [
+            conversation(item.messages, f"input.{n}", f"input.{n}.messages")
+            for n, item in enumerate(self.input)
+        ]
+
+
+class ChatModerationRequest(Request):
+    """Body of `POST /v1/chat/moderations`: bare lists of messages."""
+
+    model: str | None = None
+    input: Annotated[
+        Annotated[list[ChatMessage], Tag("<objects>")]
+        | Annotated[list[Messages], Tag("<lists>")]
+        | Annotated[list[ChatMessage], Field(min_length=1), Tag("<texts>")],
+        by_shape("a list of messages, or a list of such lists"),
+    ]
+
+    def located(self) -> list[Located]:
+        """Return the conversations in order."""
+        single = [item for item in self.input if isinstance(item, ChatMessage)]
+        if single:
+            return [conversation(single, "input", "input")]
+        return [
+            conversation(item, f"input.{n}", f"input.{n}")
+            for n, item in enumerate(self.input)
+            if isinstance(item, list)
+        ]
+
+
+def located_texts(texts: str | list[str]) -> list[Located]:
+    """Return a text, or each of several, as an input."""
+    if isinstance(texts, str):
+        return [Located(text_input(texts), "input", "input")]
+    return [Located(text_input(text), f"input.{n}", f"input.{n}") for n, text in enumerate(texts)]
+
+
+class TargetResult(BaseModel):
+    """What a model says of one input for one target."""
+
+    scores: dict[str, float] = Field(description="Label to calibrated probability.")
+    flags: list[str] = Field(description="Labels flagged at the operating point.")
+    windows: int = Field(description="Windows the judged text was scored in; nothing is cut.")
+    span: tuple[int, int] = Field(
+        description="Characters [from, to) of the judged text: the window that decided."
+    )
+
+
+class ClassificationResponse(BaseModel):
+    """One result per input, in order; each maps target to its result."""
+
+    id: str
+    model: str
+    results: list[dict[str, TargetResult]]
+
+
+def classification_response(deployment: Deployment, judgements: Sequence[Judgement]) -> dict[str, Any]:
+    """Return the body of a classification."""
+    results = [
+        {
+            name: {
+                "scores": answer.scores,
+                "flags": list(answer.flags),
+                "windows": judgement.windows,
+                "span": list(answer.span),
+            }
+            for name, answer in judgement.targets.items()
+        }
+        for judgement in judgements
+    ]
+    return {"id": uuid.uuid4().hex, "model": deployment.name, "results": results}
+
+
+class ModelCard(BaseModel):
+    """A model, with every key either client family needs."""
+
+    id: str
+    object: str
+    type: str
+    model_type: str
+    created: int
+    owned_by: str
+    name: str
+    description: str
+    job: str
+    root: str
+    archived: bool
+    aliases: list[str]
+    capabilities: dict[str, bool]
+    classifier_targets: list[dict[str, Any]]
+    operating_points: list[str]
+
+
+class ModelList(BaseModel):
+    """Every model served."""
+
+    object: str
+    data: list[ModelCard]
+
+
+class Health(BaseModel):
+    """The server answers, and each of its models has just judged an input."""
+
+    status: str
+    models: int
+
+
+def model_card(deployment: Deployment) -> dict[str, Any]:
+    """Return the card of a deployment: it reads as fine-tuned in `mistralai` and as a model in `openai`."""
+    engine = deployment.engine
+    can = dict.fromkeys(
+        ("completion_chat", "completion_fim", "function_calling", "fine_tuning", "vision"), False
+    )
+    return {
+        "id": deployment.name,
+        "object": "model",
+        "type": "fine-tuned",
+        "model_type": "classifier",
+        "created": deployment.created_at,
+        "owned_by": "modwright",
+        "name": deployment.name,
+        "description": "targets: " + ", ".join(engine.schema.names),
+        "job": engine.id[:12],
+        "root": deployment.root,
+        "archived": False,
+        "aliases": list(deployment.aliases),
+        "capabilities": {**can, "classification": True, "moderation": True},
+        "classifier_targets": [
+            {
+                "name": target.name,
+                "labels": list(target.labels),
+                "weight": 1.0,
+                "loss_function": _LOSS[target.kind],
+            }
+            for target in engine.schema
+        ],
+        "operating_points": sorted(engine.operating_points),
+    }
