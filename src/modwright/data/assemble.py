@@ -1,0 +1,170 @@
+"""From files' rows to the splits' frames: one column per target and label in the frozen order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from modwright.data.columnar import pl, stack_frames
+from modwright.data.options import Meaning
+from modwright.data.problems import Problems
+from modwright.data.tables import INPUT_COLUMNS, Claim, FileRows
+from modwright.data.threshold import Threshold
+from modwright.schema import FloatArray, Schema, Target, TargetKind
+
+_SUM_TOLERANCE = 0.01
+
+
+def label_column(target: Target, label: str) -> str:
+    """Return the name of the column that holds a label of a target."""
+    return f"{target.name}/{label}"
+
+
+def find_bounds(
+    training: Sequence[FileRows], schema: Schema, meaning: Meaning, problems: Problems
+) -> dict[str, float]:
+    """Return the threshold of every score column, computed over the training rows."""
+    if meaning.threshold is None:
+        return {}
+    threshold = Threshold.parse(meaning.threshold)
+    bounds: dict[str, float] = {}
+    for name in meaning.scores:
+        claims = [rows.claims[meaning.target] for rows in training if meaning.target in rows.claims]
+        parts = [claim.values[:, list(claim.labels).index(name)] for claim in claims if name in claim.raw]
+        scores = np.concatenate(parts) if parts else np.zeros(0)
+        if np.isnan(scores).all():
+            problems.add(
+                "no training row has a score", file=training[0].name, field=name, remedy="leave it out"
+            )
+            continue
+        bounds[name] = threshold.bound_for(scores)
+    return bounds
+
+
+def label_values(
+    rows: FileRows, target: Target, meaning: Meaning, bounds: Mapping[str, float], problems: Problems
+) -> FloatArray:
+    """Return (N, L) what a file says about a target, NaN unknown."""
+    values = np.full((len(rows), len(target.labels)), np.nan)
+    claim = rows.claims.get(target.name)
+    if claim is None:
+        return values
+    places = {label: place for place, label in enumerate(claim.labels)}
+    declared = meaning.declared.get(target.name, ())
+    threshold = Threshold.parse(meaning.threshold) if meaning.threshold else None
+    for column, label in enumerate(target.labels):
+        if label in places:
+            found = claim.values[:, places[label]]
+            raw = threshold is not None and label in claim.raw
+            values[:, column] = threshold.apply(found, bounds[label]) if threshold and raw else found
+        elif label in declared:
+            values[claim.closed, column] = 0.0
+    if target.kind is TargetKind.SINGLE_LABEL:
+        _complete_classes(rows, target, claim, values, problems)
+    return values
+
+
+def _complete_classes(
+    rows: FileRows, target: Target, claim: Claim, values: FloatArray, problems: Problems
+) -> None:
+    """Exactly one class holds: in rows where any is known the others are 0, and the values sum to 1."""
+    known = ~np.isnan(values).all(axis=1)
+    values[known] = np.nan_to_num(values[known], nan=0.0)
+    sums = np.nan_to_num(values).sum(axis=1)
+    bad = np.flatnonzero(known & (np.abs(sums - 1.0) > _SUM_TOLERANCE))
+    for row in bad[: problems.room].tolist():
+        problems.add(
+            f"the classes sum to {sums[row]:g}, expected 1",
+            file=rows.name,
+            line=rows.line(row),
+            field=f"labels.{target.name}",
+            remedy="give shares that sum to 1, or make it a target of independent labels: --kind multi_label",
+        )
+    problems.count_more(max(len(bad) - problems.limit, 0))
+
+
+def split_frame(
+    files: Sequence[FileRows],
+    split: str,
+    schema: Schema,
+    meaning: Meaning,
+    bounds: Mapping[str, float],
+    problems: Problems,
+    notes: list[str],
+) -> pl.DataFrame:
+    """Build a split's frame: input columns, label columns, then the files' other columns."""
+    inputs = pl.concat([rows.inputs for rows in files])
+    sources = pl.concat(
+        [
+            pl.select(pl.lit(rows.name + ":") + pl.Series(rows.lines).cast(pl.String)).to_series()
+            for rows in files
+        ]
+    )
+    numbered = pl.Series([f"{split}-{number}" for number in range(1, len(inputs) + 1)], dtype=pl.String)
+    frame = inputs.select(
+        id=pl.col("id").fill_null(numbered),
+        text=pl.col("text"),
+        messages=pl.col("messages"),
+        weight=pl.col("weight"),
+        group=context_groups(inputs["messages"]),
+        source=sources,
+    )
+    labels = []
+    for target in schema.targets:
+        values = np.concatenate([label_values(rows, target, meaning, bounds, problems) for rows in files])
+        for place, label in enumerate(target.labels):
+            labels.append(pl.Series(label_column(target, label), values[:, place]).fill_nan(None))
+    others = _renamed(
+        stack_frames([rows.columns for rows in files]), {series.name for series in labels}, notes
+    )
+    return frame.with_columns(labels).with_columns(others.get_columns() if others.width else [])
+
+
+def _renamed(frame: pl.DataFrame, labels: set[str], notes: list[str]) -> pl.DataFrame:
+    """Give other columns whose name is taken a '_' at the end."""
+    taken = {*INPUT_COLUMNS, *labels}
+    new: dict[str, str] = {}
+    for name in frame.columns:
+        other = name
+        while other in taken:
+            other += "_"
+        taken.add(other)
+        if other != name:
+            new[name] = other
+            note = f"the column '{name}' is kept as '{other}'"
+            if note not in notes:
+                notes.append(note)
+    untyped = [pl.col(name).cast(pl.String) for name, dtype in frame.schema.items() if dtype == pl.Null]
+    return frame.with_columns(untyped).rename(new)
+
+
+def normalised(texts: pl.Series) -> pl.Series:
+    """Return texts in lower case with every run of white space as one blank: what counts as the same text."""
+    return texts.str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
+
+
+def context_groups(messages: pl.Series) -> pl.Series:
+    """Return (N,) sha256[:16] of all turns but the last, normalised; null for texts and single turns."""
+    rows = pl.DataFrame({"messages": messages}).with_row_index("row")
+    rows = rows.filter(pl.col("messages").list.len() > 1)
+    groups: list[str | None] = [None] * len(messages)
+    if not len(rows):
+        return pl.Series("group", groups, dtype=pl.String)
+    turns = rows.select("row", pl.col("messages").list.head(pl.col("messages").list.len() - 1)).explode(
+        "messages"
+    )
+    turns = turns.select(
+        "row",
+        role=pl.col("messages").struct.field("role"),
+        content=pl.col("messages").struct.field("content"),
+    )
+    turns = turns.with_columns(normalised(turns["content"]).alias("content"))
+    contexts: dict[int, list[list[str]]] = {}
+    for row, role, content in turns.iter_rows():
+        contexts.setdefault(row, []).append([role, content])
+    for row, context in contexts.items():
+        groups[row] = hashlib.sha256(json.dumps(context).encode()).hexdigest()[:16]
+    return pl.Series("group", groups, dtype=pl.String)

@@ -1,0 +1,82 @@
+"""The one door to polars: everything columnar comes through here, so its absence has one clear answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from modwright.errors import MissingExtraError
+
+try:
+    import polars as pl
+except ImportError as error:  # pragma: no cover - proven by the serve-only install
+    raise MissingExtraError("data", "reading labelled data") from error
+
+__all__ = ["pl", "plain_column", "plain_series", "stack_frames"]
+
+_NUMBERS = (pl.Int64, pl.Float64)
+
+
+def plain_series(name: str, values: Sequence[Any]) -> pl.Series:
+    """Build a String, Boolean, Int64 or Float64 series from JSON values; others become JSON text."""
+    kinds = {type(value) for value in values} - {type(None)}
+    if not kinds:
+        return pl.Series(name, [None] * len(values), dtype=pl.Null)
+    if kinds == {str}:
+        return pl.Series(name, values, dtype=pl.String)
+    if kinds == {bool}:
+        return pl.Series(name, values, dtype=pl.Boolean)
+    if kinds == {int} and all(value is None or -(2**63) <= value < 2**63 for value in values):
+        return pl.Series(name, values, dtype=pl.Int64)
+    if kinds <= {int, float}:
+        floats = [None if value is None else float(value) for value in values]
+        return pl.Series(name, floats, dtype=pl.Float64)
+    texts = [value if value is None or isinstance(value, str) else _as_json(value) for value in values]
+    return pl.Series(name, texts, dtype=pl.String)
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def plain_column(series: pl.Series) -> pl.Series:
+    """Bring a column of any type to String, Boolean, Int64 or Float64, without losing what it says."""
+    dtype = series.dtype
+    if dtype in (pl.String, pl.Boolean, pl.Null):
+        return series
+    if dtype.is_integer() and dtype != pl.UInt64:
+        return series.cast(pl.Int64)
+    if dtype.is_numeric() and not dtype.is_integer():
+        return series.cast(pl.Float64)
+    if dtype.is_nested() or dtype == pl.Binary:
+        return plain_series(series.name, series.to_list()).cast(pl.String)
+    return series.cast(pl.String)
+
+
+def stack_frames(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Put frames of plain columns under each other; a column that one of them lacks is null there.
+
+    Types that differ meet in Float64 where all are numbers, else in String.
+    """
+    types: dict[str, set[Any]] = {}
+    for frame in frames:
+        for name, dtype in frame.schema.items():
+            types.setdefault(name, set()).add(dtype)
+    common = {name: _common(found - {pl.Null}) for name, found in types.items()}
+    aligned = [
+        frame.select(
+            [
+                (pl.col(name) if name in frame.columns else pl.lit(None)).cast(dtype).alias(name)
+                for name, dtype in common.items()
+            ]
+        )
+        for frame in frames
+    ]
+    return pl.concat(aligned, how="vertical") if aligned else pl.DataFrame()
+
+
+def _common(types: set[Any]) -> Any:
+    if len(types) == 1:
+        return next(iter(types))
+    return pl.Float64 if types and types <= set(_NUMBERS) else pl.String

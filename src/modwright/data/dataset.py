@@ -1,0 +1,240 @@
+"""A dataset: checked rows in splits, under one frozen schema; as a folder, verified whenever it is read.
+
+    dataset.json      format, schema, splits with their hashes, sources, steps, id; written last
+    <split>.parquet   the rows
+
+The id is the hash of the content: schema, split names and every column but `source`. Paths and times are not
+part of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modwright.data.assemble import label_column, normalised
+from modwright.data.columnar import pl
+from modwright.data.tables import INPUT_COLUMNS
+from modwright.errors import IntegrityError, NotFoundError, UsageError
+from modwright.files import read_json, sha256_file, sha256_json, staged_folder, verify, write_json
+from modwright.schema import FloatArray, Input, Message, Role, Schema, Target, check_keys, text_input
+
+FORMAT = "modwright-dataset"
+FORMAT_VERSION = 1
+MANIFEST = "dataset.json"
+_KEYS = {"format", "format_version", "schema", "splits", "sources", "steps", "id"}
+_NOT_CONTENT = frozenset({"source"})
+_HASHED_ROWS = 100_000
+_LEFTOVERS = ("partial", "old", "lock")
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Checked rows.
+
+    Attributes:
+        schema: targets and labels, frozen.
+        splits: name to frame; columns are id, text, messages, weight, group, source,
+            one f64 column "target/label" each, then other columns.
+        provenance: `sources` (split, file, sha256, rows) and `steps` (what was done).
+        id: hash of the content.
+    """
+
+    schema: Schema
+    splits: dict[str, pl.DataFrame]
+    provenance: dict[str, Any]
+    id: str
+
+    def split(self, name: str) -> pl.DataFrame:
+        """Return a split's frame; raises NotFoundError that lists the splits."""
+        if name not in self.splits:
+            known = ", ".join(self.splits)
+            raise NotFoundError(f"the dataset has no split '{name}'", remedy=f"it has {known}")
+        return self.splits[name]
+
+
+def make_dataset(
+    schema: Schema, splits: Mapping[str, pl.DataFrame], provenance: Mapping[str, Any]
+) -> Dataset:
+    """Build a dataset and its id; raises UsageError where a split lacks a column of the schema."""
+    expected = [
+        *INPUT_COLUMNS,
+        *(label_column(target, label) for target in schema.targets for label in target.labels),
+    ]
+    for name, frame in splits.items():
+        if frame.columns[: len(expected)] != expected:
+            raise UsageError(
+                f"split '{name}' begins with {frame.columns[: len(expected)]}, expected {expected}"
+            )
+    return Dataset(schema, dict(splits), dict(provenance), content_id(schema, splits))
+
+
+def content_id(schema: Schema, splits: Mapping[str, pl.DataFrame]) -> str:
+    """Return the sha256 of schema and rows, whatever they were read from."""
+    parts = {name: _frame_hash(frame) for name, frame in splits.items()}
+    return sha256_json({"schema": schema.to_json(), "splits": sorted(parts.items())})
+
+
+def _frame_hash(frame: pl.DataFrame) -> str:
+    digest = hashlib.sha256()
+    for series in frame:
+        if series.name in _NOT_CONTENT:
+            continue
+        digest.update(f"{series.name}\0{series.dtype}\0{len(series)}\0".encode())
+        for start in range(0, len(series), _HASHED_ROWS):
+            _hash_values(digest, series.slice(start, _HASHED_ROWS))
+    return digest.hexdigest()
+
+
+def _hash_values(digest: Any, series: pl.Series) -> None:
+    """Feed a column's nulls, lengths and bytes, so that no two contents look alike."""
+    digest.update(series.is_null().to_numpy().tobytes())
+    if series.dtype == pl.String:
+        text = series.fill_null("")
+        digest.update(text.str.len_bytes().to_numpy().astype("<i8").tobytes())
+        digest.update("".join(text.to_list()).encode())
+    elif isinstance(series.dtype, pl.List):
+        digest.update(series.list.len().fill_null(0).to_numpy().astype("<i8").tobytes())
+        turns = series.drop_nulls().explode()
+        for key in ("role", "content"):
+            _hash_values(digest, turns.struct.field(key))
+    else:
+        zero = False if series.dtype == pl.Boolean else 0
+        digest.update(
+            series.fill_null(zero).to_numpy().astype("<f8" if series.dtype == pl.Float64 else "<i8").tobytes()
+        )
+
+
+def write_dataset(dataset: Dataset, folder: Path, *, replace: bool = False) -> Path:
+    """Write a dataset folder, whole or not at all; the identical dataset in its place is left as it is.
+
+    Raises:
+        UsageError: the folder holds something else and `replace` is not set.
+    """
+    if holds(folder, dataset.id):
+        if not any((folder.parent / f".{folder.name}.{end}").exists() for end in _LEFTOVERS):
+            return folder
+        replace = True  # a killed process left something beside it, and writing again clears that away
+    elif folder.exists() and not replace and (folder.is_file() or any(folder.iterdir())):
+        raise UsageError(
+            "exists already and holds something else", where=str(folder), remedy="give --replace"
+        )
+    with staged_folder(folder, replace=replace) as staging:
+        splits = {}
+        for name, frame in dataset.splits.items():
+            path = staging / f"{name}.parquet"
+            frame.write_parquet(path, compression="zstd", statistics=False, row_group_size=_HASHED_ROWS)
+            splits[name] = {"file": path.name, "rows": len(frame), "sha256": sha256_file(path)}
+        manifest = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "id": dataset.id,
+            "schema": dataset.schema.to_json(),
+            "splits": splits,
+            "sources": dataset.provenance.get("sources", []),
+            "steps": dataset.provenance.get("steps", []),
+        }
+        write_json(staging / MANIFEST, manifest)
+    return folder
+
+
+def holds(folder: Path, identity: str) -> bool:
+    """Say whether a folder holds, undamaged, the dataset of that id."""
+    try:
+        return (folder / MANIFEST).is_file() and _manifest(folder)["id"] == identity
+    except IntegrityError:
+        return False
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """Read the manifest and verify the files it promises."""
+    where = str(folder / MANIFEST)
+    manifest: dict[str, Any] = read_json(folder / MANIFEST)
+    if manifest.get("format") != FORMAT or manifest.get("format_version") != FORMAT_VERSION:
+        raise IntegrityError(
+            f"is {manifest.get('format')!r} version {manifest.get('format_version')!r}, "
+            f"expected {FORMAT!r} version {FORMAT_VERSION}",
+            where=where,
+            remedy="import the data again with this version",
+        )
+    check_keys(manifest, _KEYS, where)
+    verify(folder, {split["file"]: split["sha256"] for split in manifest["splits"].values()})
+    return manifest
+
+
+def read_dataset(folder: Path) -> Dataset:
+    """Read a dataset folder and verify every byte and the id.
+
+    Raises:
+        NotFoundError: no such folder, or it is not a dataset.
+        IntegrityError: a file is missing or changed.
+    """
+    if not (folder / MANIFEST).is_file():
+        what = "is not a dataset: dataset.json is missing" if folder.is_dir() else "no such dataset folder"
+        raise NotFoundError(what, where=str(folder), remedy="make one: modwright data import FILE --out DIR")
+    manifest = _manifest(folder)
+    schema = Schema.from_json(manifest["schema"])
+    splits = {
+        name: pl.read_parquet((folder / split["file"]).read_bytes())
+        for name, split in manifest["splits"].items()
+    }
+    dataset = make_dataset(schema, splits, {"sources": manifest["sources"], "steps": manifest["steps"]})
+    if dataset.id != manifest["id"]:
+        raise IntegrityError(
+            f"the content has the id {dataset.id[:16]}…, the manifest promises {str(manifest['id'])[:16]}…",
+            where=str(folder / MANIFEST),
+            remedy="the schema was changed by hand; import the data again",
+        )
+    return dataset
+
+
+def inputs(frame: pl.DataFrame) -> list[Input]:
+    """Return the (N,) inputs: a text as one user message, or the conversation."""
+    columns = zip(frame["text"].to_list(), frame["messages"].to_list(), strict=True)
+    return [
+        text_input(text or "")
+        if messages is None
+        else tuple(Message(Role(turn["role"]), turn["content"]) for turn in messages)
+        for text, messages in columns
+    ]
+
+
+def labels(frame: pl.DataFrame, target: Target) -> FloatArray:
+    """Return the (N, L) labels of a target in 0..1, NaN unknown."""
+    columns = [frame[label_column(target, label)].fill_null(np.nan).to_numpy() for label in target.labels]
+    return np.stack(columns, axis=1).astype(np.float64)
+
+
+def weights(frame: pl.DataFrame) -> FloatArray:
+    """Return the (N,) row weights."""
+    return frame["weight"].to_numpy().astype(np.float64)
+
+
+def groups(frame: pl.DataFrame) -> list[str]:
+    """Return the (N,) group keys: the row's group, else a key of its content, which duplicates share."""
+    own = content_keys(frame)
+    return [
+        group if group is not None else key for group, key in zip(frame["group"].to_list(), own, strict=True)
+    ]
+
+
+def content_keys(frame: pl.DataFrame) -> list[str]:
+    """Return (N,) keys that are equal where the normalised inputs are: sha256[:16]."""
+    contents = normalised(frame["text"].fill_null("")).to_list()
+    turns = frame.select("messages").with_row_index("row").filter(pl.col("messages").is_not_null())
+    turns = turns.explode("messages").select(
+        "row", pl.col("messages").struct.field("role"), pl.col("messages").struct.field("content")
+    )
+    turns = turns.with_columns(normalised(turns["content"]))
+    joined = turns.group_by("row", maintain_order=True).agg(pl.struct("role", "content").alias("turns"))
+    for row, conversation in joined.iter_rows():
+        # One user's turn is the same input as a plain text.
+        plain = len(conversation) == 1 and conversation[0]["role"] == Role.USER
+        parts = [part for turn in conversation for part in (turn["role"], turn["content"])]
+        contents[row] = parts[1] if plain else "\0".join(parts)
+    return [hashlib.sha256(content.encode()).hexdigest()[:16] for content in contents]

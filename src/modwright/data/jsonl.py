@@ -1,0 +1,155 @@
+"""JSONL: one object per line, read line by line in bounded memory; every error has its line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from modwright.data.options import Meaning, Progress, Reading
+from modwright.data.problems import Problems
+from modwright.data.rows import RowCollector
+from modwright.data.statements import found
+from modwright.data.tables import FileRows
+from modwright.data.textual import check_utf8, utf8_chunks, without_lines
+from modwright.errors import DataError
+
+_MAYBE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_ONE_PER_LINE = "write one complete object per line: jq -c . FILE > NEW.jsonl"
+
+
+def read_jsonl(
+    path: Path,
+    name: str,
+    reading: Reading,
+    meaning: Meaning,
+    problems: Problems,
+    progress: Progress | None = None,
+) -> FileRows:
+    """Read a JSONL file; what is wrong with single lines is added to `problems`.
+
+    Raises:
+        DataError: the file as a whole cannot be read: encoding, a JSON array, no rows.
+    """
+    notes: list[str] = []
+    collector = RowCollector(name, meaning, problems)
+    chunks = utf8_chunks(path, name, reading, notes, progress)
+    if reading.skip_lines:
+        chunks = without_lines(chunks, reading.skip_lines)
+    blank = 0
+    for line, raw in _lines(chunks, name, reading, problems):
+        if not raw.strip():
+            blank += 1
+            continue
+        if not len(collector.lines) and raw.lstrip().startswith(b"["):
+            raise DataError(
+                "is a JSON array, expected one object per line",
+                file=name,
+                line=line,
+                remedy="unpack it: jq -c '.[]' FILE > NEW.jsonl",
+            )
+        try:
+            collector.add(line, _parsed(raw, name, line))
+        except DataError as error:
+            problems.add_error(error)
+    if not len(collector.lines) and not problems.total:
+        raise DataError("is empty, expected at least one row", file=name, remedy="give a file with rows")
+    if blank:
+        notes.append(f"{blank:,} blank line{'s were' if blank > 1 else ' was'} left out")
+    return collector.finish(notes)
+
+
+def _lines(
+    chunks: Iterable[bytes], name: str, reading: Reading, problems: Problems
+) -> Iterator[tuple[int, bytes]]:
+    """Yield line number and bytes; a line above the limit is a problem and is not held in memory."""
+    limit, line = reading.max_record_bytes, reading.skip_lines + 1
+    pending, dropped = b"", 0
+    for chunk in chunks:
+        *whole, rest = (pending + chunk).split(b"\n")
+        if whole:
+            check_utf8(b"\n".join(whole), line, name)
+        elif not chunk:
+            check_utf8(rest, line, name)
+        for raw in whole if chunk else [*whole, rest]:
+            size, dropped = len(raw) + dropped, 0
+            if size > limit:
+                problems.add(
+                    f"the line has {size:,} bytes, the limit is {limit:,}",
+                    file=name,
+                    line=line,
+                    remedy="raise the limit with --max-record-bytes, or shorten the record",
+                )
+            elif chunk or raw:
+                yield line, raw
+            line += 1
+        if len(rest) + dropped > limit:
+            dropped, rest = dropped + len(rest), b""
+        pending = rest
+
+
+def _parsed(raw: bytes, name: str, line: int) -> dict[str, Any]:
+    """Parse one line; raises DataError for anything but one JSON object of sound text."""
+
+    def wrong(message: str, remedy: str, field: str | None = None) -> DataError:
+        return DataError(message, file=name, line=line, field=field, remedy=remedy)
+
+    if b"\0" in raw:
+        raise wrong("found a NUL byte, expected text", "remove it (tr -d '\\000' < FILE)")
+    if b"\r" in raw.rstrip(b"\r"):
+        remedy = "convert the line breaks: tr '\\r' '\\n' < FILE > NEW"
+        raise wrong("found a carriage return (CR) alone, expected line breaks LF or CR LF", remedy)
+    try:
+        record = json.loads(raw, object_pairs_hook=_once, parse_constant=_not_finite)
+    except json.JSONDecodeError as error:
+        raise wrong(f"is not valid JSON: {error.msg} at column {error.colno}", _ONE_PER_LINE) from None
+    except ValueError as error:
+        raise wrong(str(error), "each key once per object, and finite numbers of ordinary size") from None
+    except RecursionError:
+        raise wrong("is nested too deeply, expected an object of a few levels", "flatten it") from None
+    if not isinstance(record, dict):
+        raise wrong(f"found {found(record)}, expected an object", _ONE_PER_LINE)
+    if _MAYBE_SURROGATE.search(raw):
+        place, character = _lone_surrogate(record, "")
+        if character:
+            shown = f"\\u{ord(character):04x}"
+            raise wrong(
+                f"found the lone surrogate {shown}, expected text",
+                "write characters beyond U+FFFF as a pair, or as UTF-8",
+                place,
+            )
+    return record
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"found the key '{twice}' {keys.count(twice)} times in one object, expected it once")
+    return record
+
+
+def _not_finite(constant: str) -> NoReturn:
+    raise ValueError(f"found {constant}, expected a finite number or null")
+
+
+def _lone_surrogate(value: Any, place: str) -> tuple[str, str]:
+    """Return the key path and the first lone surrogate below a JSON value; two empty strings for none."""
+    if isinstance(value, str):
+        return place, next((character for character in value if "\ud800" <= character <= "\udfff"), "")
+    inner: Iterable[tuple[str, Any]] = ()
+    if isinstance(value, dict):
+        inner = [(f"{place}.{key}".lstrip("."), item) for key, item in value.items()]
+        if any("\ud800" <= character <= "\udfff" for key in value for character in key):
+            bad = next(character for key in value for character in key if "\ud800" <= character <= "\udfff")
+            return place or "a key", bad
+    elif isinstance(value, list):
+        inner = [(f"{place}[{position}]", item) for position, item in enumerate(value)]
+    for inner_place, item in inner:
+        below = _lone_surrogate(item, inner_place)
+        if below[1]:
+            return below
+    return place, ""

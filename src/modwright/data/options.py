@@ -1,0 +1,135 @@
+"""What an import is told: where the rows lie, how their bytes are read, which columns mean what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from modwright.errors import UsageError
+from modwright.schema import MODERATION_TARGET, TargetKind
+
+TRAIN = "train"
+DEFAULT_MAX_RECORD_BYTES = 1 << 20
+_SPLIT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
+_NAMED_DELIMITERS = {"\\t": "\t", "tab": "\t"}
+
+#: Called with a file's name, the bytes read so far and its size.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the bytes of a file become rows.
+
+    Attributes:
+        delimiter: one ASCII character; None takes ',' for .csv and tab for .tsv.
+        quoted: whether '"' quotes fields as RFC 4180 says; False takes quotes as plain characters.
+        header: whether the first record names the columns; else they are column_1, column_2, …
+        encoding: a Python codec name.
+        skip_lines: physical lines before the header to leave out.
+        max_record_bytes: a larger record is an error.
+    """
+
+    delimiter: str | None = None
+    quoted: bool = True
+    header: bool = True
+    encoding: str = "utf-8"
+    skip_lines: int = 0
+    max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
+
+    def __post_init__(self) -> None:
+        if self.delimiter is None:
+            return
+        delimiter = _NAMED_DELIMITERS.get(self.delimiter, self.delimiter)
+        if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
+            raise UsageError(
+                f"--delimiter is {self.delimiter!r}, expected one ASCII character",
+                remedy="for a tab give --delimiter tab",
+            )
+        object.__setattr__(self, "delimiter", delimiter)
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """Which columns or keys mean what; None takes the key of that very name where it exists.
+
+    Attributes:
+        text, prompt, response, id, weight: names of columns or keys.
+        labels: columns that hold 0/1, or one column that holds a class.
+        scores: columns that hold a score.
+        target: the target that `labels` and `scores` answer.
+        threshold: the expression that turns scores into 0/1; None keeps them as soft labels.
+        kind: forces the target's kind.
+        negative: labels that say "nothing wrong"; empty takes `safe` where it occurs.
+        declared: target to labels, in the order the schema shall have.
+    """
+
+    text: str | None = None
+    prompt: str | None = None
+    response: str | None = None
+    id: str | None = None
+    weight: str | None = None
+    labels: tuple[str, ...] = ()
+    scores: tuple[str, ...] = ()
+    target: str = MODERATION_TARGET
+    threshold: str | None = None
+    kind: TargetKind | None = None
+    negative: tuple[str, ...] = ()
+    declared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.prompt is None) != (self.response is None):
+            raise UsageError("--prompt and --response go together, found only one of them")
+        if self.text is not None and self.prompt is not None:
+            raise UsageError("found both --text and --prompt/--response", remedy="give one or the other")
+        if self.threshold is not None and not self.scores:
+            raise UsageError("--threshold needs at least one --score column", remedy="give --score COL")
+        twice = [name for name in self.columns if self.columns.count(name) > 1]
+        if twice:
+            raise UsageError(f"column '{twice[0]}' is named twice among --label and --score")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the label and score columns."""
+        return (*self.labels, *self.scores)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """Everything `import_dataset` needs.
+
+    Attributes:
+        sources: files of the split `train`.
+        out: folder of the dataset.
+        splits: pairs of a split's name and a file.
+        replace: whether another dataset in `out` may be replaced.
+    """
+
+    sources: tuple[str, ...]
+    out: Path
+    splits: tuple[tuple[str, str], ...] = ()
+    reading: Reading = field(default_factory=Reading)
+    meaning: Meaning = field(default_factory=Meaning)
+    replace: bool = False
+
+    def files(self) -> list[tuple[str, str]]:
+        """Return pairs of split and file, training files first.
+
+        Raises:
+            UsageError: no file, a file twice, or a split name that cannot be a file's name.
+        """
+        pairs = [(TRAIN, source) for source in self.sources] + list(self.splits)
+        pairs.sort(key=lambda pair: pair[0] != TRAIN)
+        if not pairs:
+            raise UsageError("found no file to import", remedy="name one, or give --split NAME=FILE")
+        seen: set[Path] = set()
+        for split, source in pairs:
+            if not _SPLIT_NAME.match(split):
+                raise UsageError(f"split name is {split!r}", remedy="use letters, digits, '_', '-' and '.'")
+            path = Path(source).resolve()
+            if path in seen:
+                raise UsageError("is given twice", where=source, remedy="name each file once")
+            seen.add(path)
+        return pairs

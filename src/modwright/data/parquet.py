@@ -1,0 +1,55 @@
+"""Parquet: flat tables by column, nested rows (messages, `labels`) as records; a line is a row's number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from modwright.data.columnar import pl, plain_column
+from modwright.data.options import Meaning, Progress
+from modwright.data.problems import Problems
+from modwright.data.rows import RowCollector
+from modwright.data.tables import FileRows, RawTable
+from modwright.errors import DataError
+
+_SLICE_ROWS = 20_000
+
+
+def read_parquet(
+    path: Path, name: str, meaning: Meaning, problems: Problems, progress: Progress | None = None
+) -> FileRows | RawTable:
+    """Read a Parquet file: FileRows where its rows are records, else the table.
+
+    Raises:
+        DataError: missing, not Parquet, or without rows.
+    """
+    if not path.exists():
+        raise DataError("no such file", file=name, remedy="check the path")
+    try:
+        frame = pl.read_parquet(path.open("rb"))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        found = str(error).splitlines()[0][:200]
+        raise DataError(
+            f"is not a readable Parquet file: {found}",
+            file=name,
+            remedy="write it again, or give CSV or JSONL",
+        ) from None
+    if progress is not None:
+        progress(name, path.stat().st_size, path.stat().st_size)
+    if not len(frame):
+        raise DataError("has no rows, expected at least one", file=name, remedy="give a file with rows")
+    if _holds_records(frame, meaning):
+        collector = RowCollector(name, meaning, problems)
+        for row, record in enumerate(frame.iter_rows(named=True, buffer_size=_SLICE_ROWS), 1):
+            collector.add(row, record)
+        return collector.finish([])
+    plain = frame.with_columns([plain_column(series) for series in frame])
+    return RawTable(name, np.arange(1, len(frame) + 1), plain)
+
+
+def _holds_records(frame: pl.DataFrame, meaning: Meaning) -> bool:
+    """Say whether rows must be read one by one, since a column that is used is nested."""
+    if meaning.text is None and meaning.prompt is None and "messages" in frame.columns:
+        return True
+    return not meaning.columns and "labels" in frame.columns and frame.schema["labels"].is_nested()

@@ -1,0 +1,62 @@
+"""One entry point over the readers: a file in, its rows as columns out, chosen by the name's ending."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from modwright.data.delimited import read_delimited
+from modwright.data.inputs import table_rows
+from modwright.data.jsonl import read_jsonl
+from modwright.data.options import Meaning, Progress, Reading
+from modwright.data.parquet import read_parquet
+from modwright.data.problems import Problems
+from modwright.data.tables import FileRows, RawTable
+from modwright.errors import DataError
+
+_DELIMITED = frozenset({".csv", ".tsv", ".tab"})
+_JSON = frozenset({".jsonl", ".ndjson", ".json"})
+_PARQUET = frozenset({".parquet", ".pq"})
+
+
+def read_records(
+    source: str, reading: Reading, meaning: Meaning, problems: Problems, progress: Progress | None = None
+) -> FileRows | None:
+    """Read one file of labelled records.
+
+    What is wrong is added to `problems`; the return value is None where that leaves nothing to go on with.
+
+    Args:
+        source: the path as the user gave it; errors call the file so.
+        reading: how bytes become rows.
+        meaning: which columns mean what.
+        problems: collects what is wrong.
+        progress: told the bytes read so far.
+    """
+    before = problems.total
+    try:
+        raw = _read(Path(source), source, reading, meaning, problems, progress)
+        if problems.total > before:
+            return None
+        return table_rows(raw, meaning, problems) if isinstance(raw, RawTable) else raw
+    except DataError as error:
+        problems.add_error(error)
+        return None
+
+
+def _read(
+    path: Path, name: str, reading: Reading, meaning: Meaning, problems: Problems, progress: Progress | None
+) -> RawTable | FileRows:
+    if path.is_dir():
+        raise DataError("is a folder, expected a file", file=name, remedy="name the files in it")
+    suffix = path.suffix.lower()
+    if suffix in _JSON:
+        return read_jsonl(path, name, reading, meaning, problems, progress)
+    if suffix in _PARQUET:
+        return read_parquet(path, name, meaning, problems, progress)
+    if suffix in _DELIMITED or reading.delimiter is not None:
+        return read_delimited(path, name, reading, problems, progress)
+    raise DataError(
+        f"the name ends in '{suffix}', expected .csv, .tsv, .jsonl or .parquet",
+        file=name,
+        remedy="rename it, or give --delimiter for delimited text",
+    )

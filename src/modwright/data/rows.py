@@ -1,0 +1,228 @@
+"""Records that come as objects (JSONL lines, nested Parquet rows), gathered into columns chunk by chunk."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from typing import Any
+
+import numpy as np
+
+from modwright.data.columnar import pl, plain_series, stack_frames
+from modwright.data.options import Meaning
+from modwright.data.problems import Problems
+from modwright.data.statements import Statements, found
+from modwright.data.tables import MESSAGES_TYPE, FileRows
+from modwright.errors import nearest
+from modwright.schema import Role
+
+_CHUNK_ROWS = 20_000
+_MAX_KEYS = 1_000
+_LABELS = "labels"
+_HEIGHT = "\0height"  # a column that keeps the height where no record has another key
+_MESSAGE_KEYS = frozenset({"role", "content"})
+
+
+class RowCollector:
+    """Checks records and gathers them; at most a chunk of them is held as objects.
+
+    Args:
+        name: the file.
+        meaning: which keys mean what.
+        problems: collects what is wrong, with the line.
+    """
+
+    def __init__(self, name: str, meaning: Meaning, problems: Problems) -> None:
+        self.name, self.meaning, self.problems = name, meaning, problems
+        self.record_form = not meaning.columns
+        self.statements = Statements(name, _LABELS, problems)
+        self.lines = array("q")
+        self.inputs: list[tuple[str | None, str | None, list[dict[str, str]] | None, float]] = []
+        self.others: list[dict[str, Any]] = []
+        self.keys: dict[str, None] = {}
+        self.input_frames: list[pl.DataFrame] = []
+        self.other_frames: list[pl.DataFrame] = []
+        self.unused_message_keys: set[str] = set()
+
+    def add(self, line: int, record: dict[str, Any]) -> None:
+        """Add one record; what is wrong with it becomes a problem."""
+        others = dict(record)
+        text, messages = self._input(line, others)
+        identity = self._id(line, others.pop(self.meaning.id or "id", None))
+        weight = self._weight(line, others.pop(self.meaning.weight or "weight", None))
+        if self.record_form:
+            self.statements.add(len(self.lines), line, others.pop(_LABELS, None))
+        self.lines.append(line)
+        self.inputs.append((identity, text, messages, weight))
+        self.others.append(others)
+        if len(self.inputs) >= _CHUNK_ROWS:
+            self._flush()
+
+    def _input(self, line: int, record: dict[str, Any]) -> tuple[str | None, list[dict[str, str]] | None]:
+        """Take text or messages out of a record."""
+        meaning = self.meaning
+        if meaning.text is not None:
+            return self._string(line, record, meaning.text), None
+        if meaning.prompt is not None and meaning.response is not None:
+            return None, self._pair(line, record, meaning.prompt, meaning.response)
+        text, messages = record.get("text"), record.get("messages")
+        pair = record.get("prompt") is not None or record.get("response") is not None
+        ways = (
+            ["text"] * (text is not None) + ["messages"] * (messages is not None) + ["prompt/response"] * pair
+        )
+        if len(ways) > 1:
+            self._wrong(
+                line, None, f"found {' and '.join(ways)}, expected one of them", "give --text KEY to choose"
+            )
+            return None, None
+        if messages is not None:
+            record.pop("text", None)
+            return None, self._messages(line, record.pop("messages"))
+        if pair:
+            return None, self._pair(line, record, "prompt", "response")
+        if text is None and "text" not in record:
+            expected = "expected 'text', 'messages' or 'prompt' and 'response'"
+            keys = ", ".join(repr(key) for key in list(record)[:12]) or "no keys"
+            self._wrong(
+                line, "text", f"found {keys}; {expected}", "name the key that holds the text: --text KEY"
+            )
+            return None, None
+        return self._string(line, record, "text"), None
+
+    def _string(self, line: int, record: dict[str, Any], key: str) -> str | None:
+        if key not in record:
+            self._wrong(line, key, f"the key '{key}' is missing, expected a string", nearest(key, record))
+            return None
+        value = record.pop(key)
+        if isinstance(value, str):
+            return value
+        self._wrong(line, key, f"found {found(value)}, expected a string", "quote the text")
+        return None
+
+    def _pair(
+        self, line: int, record: dict[str, Any], prompt: str, response: str
+    ) -> list[dict[str, str]] | None:
+        asked, answered = self._string(line, record, prompt), self._string(line, record, response)
+        if asked is None or answered is None:
+            return None
+        return [{"role": Role.USER, "content": asked}, {"role": Role.ASSISTANT, "content": answered}]
+
+    def _messages(self, line: int, value: Any) -> list[dict[str, str]] | None:
+        if not isinstance(value, list) or not value:
+            shown = "an empty list" if value == [] else found(value)
+            remedy = 'write [{"role": "user", "content": "…"}]'
+            self._wrong(line, "messages", f"found {shown}, expected a list of messages", remedy)
+            return None
+        messages = [self._message(line, f"messages[{place}]", message) for place, message in enumerate(value)]
+        return [message for message in messages if message is not None]
+
+    def _message(self, line: int, place: str, message: Any) -> dict[str, str] | None:
+        if not isinstance(message, dict) or not _MESSAGE_KEYS.issubset(message):
+            keys = (
+                f"an object with {', '.join(message) or 'no keys'}"
+                if isinstance(message, dict)
+                else found(message)
+            )
+            remedy = 'write {"role": "user", "content": "…"}'
+            self._wrong(line, place, f"found {keys}, expected an object with role and content", remedy)
+            return None
+        role, content = message["role"], _joined_parts(message["content"])
+        if role not in list(Role):
+            known = ", ".join(Role)
+            self._wrong(
+                line, f"{place}.role", f"found {found(role)}, expected one of {known}", "use one of these"
+            )
+            return None
+        if not isinstance(content, str):
+            remedy = "write the turn's text; a turn without text has no place in a conversation to judge"
+            self._wrong(line, f"{place}.content", f"found {found(content)}, expected a string", remedy)
+            return None
+        self.unused_message_keys |= {
+            key for key in message if key not in _MESSAGE_KEYS and message[key] is not None
+        }
+        return {"role": str(role), "content": content}
+
+    def _id(self, line: int, value: Any) -> str | None:
+        if value is None or (isinstance(value, str) and value):
+            return value
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        shown = "an empty string" if value == "" else found(value)
+        self._wrong(
+            line, self.meaning.id or "id", f"found {shown}, expected a string or a whole number", "quote it"
+        )
+        return None
+
+    def _weight(self, line: int, value: Any) -> float:
+        if value is None:
+            return 1.0
+        if (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and math.isfinite(value)
+            and value >= 0
+        ):
+            return float(value)
+        key = self.meaning.weight or "weight"
+        self._wrong(
+            line, key, f"found {found(value)}, expected a finite number of at least 0", "1 counts a row once"
+        )
+        return 1.0
+
+    def _wrong(self, line: int, place: str | None, message: str, remedy: str) -> None:
+        self.problems.add(message, file=self.name, line=line, field=place, remedy=remedy)
+
+    def _flush(self) -> None:
+        """Turn the held records into columns."""
+        ids, texts, messages, weights = zip(*self.inputs, strict=True)
+        self.input_frames.append(
+            pl.DataFrame(
+                {
+                    "id": pl.Series(ids, dtype=pl.String),
+                    "text": pl.Series(texts, dtype=pl.String),
+                    "messages": pl.Series(messages, dtype=MESSAGES_TYPE),
+                    "weight": pl.Series(weights, dtype=pl.Float64),
+                }
+            )
+        )
+        keys = dict.fromkeys(key for record in self.others for key in record)
+        self.keys |= keys
+        if len(self.keys) > _MAX_KEYS:
+            remedy = "keep what varies from record to record under one key"
+            self._wrong(
+                self.lines[-1],
+                None,
+                f"found {len(self.keys):,} different keys, expected at most {_MAX_KEYS:,}",
+                remedy,
+            )
+            keys = {}
+        columns = [plain_series(key, [record.get(key) for record in self.others]) for key in keys]
+        frame = pl.DataFrame([pl.Series(_HEIGHT, [None] * len(self.others), dtype=pl.Null), *columns])
+        self.other_frames.append(frame)
+        self.inputs, self.others = [], []
+
+    def finish(self, notes: list[str]) -> FileRows:
+        """Return the rows of the file."""
+        if self.inputs:
+            self._flush()
+        if self.unused_message_keys:
+            notes.append(f"keys of messages that are not used: {', '.join(sorted(self.unused_message_keys))}")
+        number = len(self.lines)
+        columns = stack_frames(self.other_frames)
+        return FileRows(
+            name=self.name,
+            lines=np.array(self.lines, dtype=np.int64),
+            inputs=pl.concat(self.input_frames) if self.input_frames else pl.DataFrame(),
+            columns=columns.drop(_HEIGHT) if number else columns,
+            claims=self.statements.claims(number),
+            notes=tuple(notes),
+        )
+
+
+def _joined_parts(content: Any) -> Any:
+    """Join a content that comes as a list of text parts; anything else stays as it is."""
+    if not isinstance(content, list) or not content:
+        return content
+    texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+    strings = [text for text in texts if isinstance(text, str)]
+    return "".join(strings) if len(strings) == len(content) else content
