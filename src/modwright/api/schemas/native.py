@@ -167,8 +167,8 @@ def _problem(detail: ErrorDetails) -> Problem:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "unknown_key":
         loc = (*loc, context["key"])
-    if kind == "missing":
-        return Problem(loc, "is missing", kind)
+    if kind in ("missing", "too_short"):
+        return Problem(loc, "is missing" if kind == "missing" else "is empty, expected at least one", kind)
     message = detail["msg"].removeprefix("Input ")
     if kind.endswith("_type") or kind in ("wrong_shape", "literal_error"):
         message = f"{message}, found {_describe(detail['input'])}"
