@@ -17,8 +17,10 @@ from modwright.catalog.fetch import (
     manifest_json,
 )
 from modwright.catalog.hub import look_up, take_from_hub
+from modwright.catalog.index import UnreachableError
 from modwright.catalog.progress import LogProgress, Progress
 from modwright.catalog.shelf import BASES
+from modwright.catalog.sources import OFFLINE_REMEDY
 from modwright.catalog.traits import (
     OPTIONAL_FILES,
     REQUIRED_FILES,
@@ -111,7 +113,10 @@ def read_manifest(folder: Path) -> Base:
 
 def _pin_and_fetch(name: str, source: HubSource, folder: Path, progress: Progress) -> None:
     """Fetch a repository's settings, then its weights, and pin what came; useless settings stop it early."""
-    repository = look_up(source)
+    try:
+        repository = look_up(source)
+    except UnreachableError as error:
+        raise SourceError(error.message, where=error.where, remedy=OFFLINE_REMEDY) from None
     names = set(repository.files)
     require_safe_weights(names, source.label)
     small = [file for file in (*REQUIRED_FILES, *OPTIONAL_FILES) if file in names and file != WEIGHTS]

@@ -126,6 +126,7 @@ def _pip_error(errors: str, wheel: Wheel, label: str) -> SourceError:
         )
     lines = errors.strip().splitlines()
     said = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")] or lines[-1:]
+    said += [line.removeprefix("WARNING: ")[:300] for line in lines if line.startswith("WARNING: ")][:1]
     if any("connection broken by" in line for line in lines):
         return UnreachableError(f"no connection to the package index for {wheel.requirement}", where=label)
     return SourceError(f"pip could not fetch {wheel.requirement}: {'; '.join(said)}", where=label)

@@ -76,7 +76,8 @@ class TerminalProgress:
             self._tasks[what] = self._bar.add_task(what, total=total_bytes)
             if not self._console.is_terminal:
                 self._say(f"fetching {what}, {total_bytes / 1e6:.1f} MB")
-        self._bar.update(self._tasks[what], completed=min(done_bytes, total_bytes))
+        # A second source may be of another size than the first.
+        self._bar.update(self._tasks[what], completed=min(done_bytes, total_bytes), total=total_bytes)
 
     def notice(self, message: str) -> None:
         """Print the message above the bar."""

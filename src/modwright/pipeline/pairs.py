@@ -107,11 +107,11 @@ def pyrit_records(folder: Path) -> list[dict[str, Any]]:
 
 
 def read_pyrit(folder: Path) -> Pairs:
-    """Read the scored pairs from a folder as `modwright.catalog.fetch_data("pyrit", ...)` gives it.
+    """Read the scored pairs from a folder that `modwright.catalog.fetch_data("pyrit", ...)` gave.
 
-    Each record has `prompt`, `response`, `labels`, `id`, `source_file`, `source_line`, `harm_category` and
-    `raters`. `labels` holds two multi-label targets: `harmful` with the one label `harmful`, and `category` with
-    eight labels of which all but the scored ones are None. A label's value is the mean over all raters of the
+    A record has `prompt`, `response`, `labels`, `id`, `source_file`, `source_line`, `harm_category` and
+    `raters`. `labels` holds two multi-label targets: `harmful` with the one label `harmful`, and `category`
+    with eight labels of which all but the scored ones are None. A value is the mean over all raters of the
     pair, in 0..1. Where several categories score a pair, `harmful` is the highest of them.
 
     A pair occurs once. A row that repeats another file's row with the very same scores is a copy and counts
@@ -141,14 +141,14 @@ def _read_file(path: Path) -> list[_Row]:
             "the first line names no known category",
             file=path.name,
             line=1,
-            remedy=f"'# ... harm_definition=<category>.yaml' with one of {', '.join(CATEGORIES)} was expected",
+            remedy=f"'# ... harm_definition=X.yaml' was expected, X one of {', '.join(CATEGORIES)}",
         )
     reader = csv.DictReader(io.StringIO(body, newline=""), strict=True)
     raters = [column for column in reader.fieldnames or () if _RATER.fullmatch(column)]
     missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
     if missing or not raters:
         what = ", ".join(missing) or "human_score"
-        raise DataError(f"has no column {what}", file=path.name, line=2, remedy="is it a harm file of pyrit?")
+        raise DataError(f"has no column {what}", file=path.name, line=2, remedy="is it pyrit's?")
     return list(_read_rows(path.name, match["category"], reader, raters))
 
 

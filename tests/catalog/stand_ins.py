@@ -1,0 +1,249 @@
+"""Stand-ins on loopback: a package index (PEP 503) and a model hub, and the tiny wheels they serve."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import threading
+import time
+import zipfile
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from modwright.catalog.entries import (
+    Base,
+    BaseKind,
+    DataSet,
+    FilePin,
+    HubSource,
+    IndexSource,
+    Piece,
+    Pooling,
+    Source,
+    Wheel,
+)
+
+FILES = {
+    "config.json": b'{"architectures": ["BertModel"], "max_position_embeddings": 64}',
+    "tokenizer.json": b'{"version": "1.0"}',
+    "model.safetensors": bytes(range(256)) * 400,
+}
+COMMIT = "c0ffee" * 6 + "c0ff"
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def make_zip(members: dict[str, bytes]) -> bytes:
+    """Build a zip with a fixed date; names are written as given, however hostile."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in members.items():
+            archive.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), data)
+    return buffer.getvalue()
+
+
+def make_wheel(project: str, version: str, members: dict[str, bytes]) -> bytes:
+    """Build a wheel pip accepts."""
+    info = f"{project.replace('-', '_')}-{version}.dist-info"
+    about = {
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n".encode(),
+        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": b"",
+    }
+    return make_zip({**members, **about})
+
+
+def wheel_name(project: str, version: str = "1.0") -> str:
+    return f"{project.replace('-', '_')}-{version}-py3-none-any.whl"
+
+
+def pins(files: dict[str, bytes]) -> tuple[FilePin, ...]:
+    return tuple(FilePin(name, sha256(data), len(data)) for name, data in files.items())
+
+
+def pinned_wheel(project: str, data: bytes, pieces: dict[str, str]) -> Wheel:
+    """Pin a wheel; ``pieces`` maps member to file."""
+    return Wheel(project, "1.0", sha256(data), len(data), tuple(Piece(*piece) for piece in pieces.items()))
+
+
+def base_entry(*sources: Source, files: dict[str, bytes] = FILES, **changes: Any) -> Base:
+    values: dict[str, Any] = {
+        "name": "tiny-base",
+        "aliases": ("tiny",),
+        "licence": "Apache-2.0",
+        "files": pins(files),
+        "sources": sources,
+        "hub": "org/tiny-base",
+        "parameters": 7,
+        "kind": BaseKind.ENCODER,
+        "pooling": Pooling.MEAN,
+        "normalise": True,
+        "max_tokens": 32,
+        "max_positions": 64,
+        "weights": "model.safetensors",
+        "tokenizer": "tokenizer.json",
+    }
+    return Base(**{**values, **changes})
+
+
+def data_entry(*sources: Source, files: dict[str, bytes] = FILES) -> DataSet:
+    return DataSet(name="tiny-data", licence="MIT", files=pins(files), sources=sources, rows=1)
+
+
+def one_wheel(index: Index, project: str = "tiny-wheel", files: dict[str, bytes] = FILES) -> IndexSource:
+    """Publish the files in one wheel and return the source that pins it."""
+    data = make_wheel(project, "1.0", {f"inner/{name}": content for name, content in files.items()})
+    index.publish(project, data)
+    return IndexSource((pinned_wheel(project, data, {f"inner/{name}": name for name in files}),))
+
+
+class _Server:
+    """An HTTP server in a thread; `requests` counts what was asked."""
+
+    def __init__(self) -> None:
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                outer.requests[f"{self.command} {self.path}"] += 1
+                outer.answer(self)
+
+            do_HEAD = do_GET  # noqa: N815
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self.requests: Counter[str] = Counter()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    @staticmethod
+    def send(
+        request: BaseHTTPRequestHandler,
+        status: int,
+        body: bytes = b"",
+        headers: dict[str, str] | None = None,
+        *,
+        length: int | None = None,
+        chunk_bytes: int = 1 << 20,
+        pause_s: float = 0.0,
+    ) -> None:
+        """Answer; ``length`` above the body's cuts the transfer, ``pause_s`` waits after each chunk."""
+        request.send_response(status)
+        for key, value in (headers or {}).items():
+            request.send_header(key, value)
+        request.send_header("Content-Length", str(len(body) if length is None else length))
+        request.end_headers()
+        if request.command == "HEAD":
+            return
+        try:
+            for start in range(0, len(body), chunk_bytes):
+                request.wfile.write(body[start : start + chunk_bytes])
+                request.wfile.flush()
+                time.sleep(pause_s)
+        except OSError:
+            pass
+        if length is not None:
+            request.close_connection = True
+
+
+class Index(_Server):
+    """A package index: `publish` puts files up; `cut` and `pause_s` make it a bad one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.files: dict[str, dict[str, bytes]] = {}
+        self.cut = False
+        self.chunk_bytes = 1 << 20
+        self.pause_s = 0.0
+
+    def publish(self, project: str, data: bytes, name: str | None = None) -> None:
+        self.files.setdefault(project, {})[name or wheel_name(project)] = data
+
+    def downloads(self, project: str) -> int:
+        """Return how often a file of the project was fetched."""
+        return sum(
+            count for path, count in self.requests.items() if path.startswith(f"GET /files/{project}/")
+        )
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        parts = request.path.strip("/").split("/")
+        known = self.files.get(parts[1], {}) if len(parts) > 1 else {}
+        if parts[0] == "simple" and known:
+            links = "".join(f'<a href="/files/{parts[1]}/{name}">{name}</a>' for name in known)
+            self.send(
+                request, 200, f"<html><body>{links}</body></html>".encode(), {"Content-Type": "text/html"}
+            )
+        elif parts[0] == "files" and parts[-1] in known:
+            body = known[parts[-1]]
+            length = len(body) if self.cut else None
+            body = body[: len(body) // 2] if self.cut else body
+            self.send(request, 200, body, length=length, chunk_bytes=self.chunk_bytes, pause_s=self.pause_s)
+        else:
+            self.send(request, 404)
+
+
+class Hub(_Server):
+    """A model hub: repositories of files at one commit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.repositories: dict[str, dict[str, bytes]] = {}
+        self.commit = COMMIT
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        path = request.path.split("?")[0].strip("/")
+        if path.startswith("api/models/"):
+            parts = path.removeprefix("api/models/").split("/")
+            self._describe(request, "/".join(parts[:2]))
+        else:
+            owner, name, _, revision, file = path.split("/", 4)
+            self._give(request, f"{owner}/{name}", revision, file)
+
+    def _describe(self, request: BaseHTTPRequestHandler, repo: str) -> None:
+        if repo not in self.repositories:
+            self.send(request, 404, b"{}", {"X-Error-Code": "RepoNotFound"})
+            return
+        files = [{"rfilename": name, "size": len(data)} for name, data in self.repositories[repo].items()]
+        body = json.dumps({"id": repo, "sha": self.commit, "siblings": files}).encode()
+        self.send(request, 200, body, {"Content-Type": "application/json"})
+
+    def _give(self, request: BaseHTTPRequestHandler, repo: str, revision: str, file: str) -> None:
+        data = self.repositories.get(repo, {}).get(file)
+        if data is None or revision != self.commit:
+            self.send(request, 404, b"", {"X-Error-Code": "EntryNotFound"})
+            return
+        self.send(request, 200, data, {"X-Repo-Commit": self.commit, "ETag": f'"{sha256(data)}"'})
+
+
+def hub_source(repo: str = "org/tiny-base") -> HubSource:
+    return HubSource(repo, COMMIT)
+
+
+class Told:
+    """A progress that remembers."""
+
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+        self.steps: list[tuple[str, int, int]] = []
+
+    def advance(self, what: str, done_bytes: int, total_bytes: int) -> None:
+        self.steps.append((what, done_bytes, total_bytes))
+
+    def notice(self, message: str) -> None:
+        self.notices.append(message)
