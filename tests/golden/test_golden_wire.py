@@ -1,6 +1,6 @@
 """Requests and responses as they go over the wire, kept as files: who changes a body changes a file.
 
-`MODWRIGHT_GOLDEN=write pytest tests/golden` writes the responses anew; read the difference before you commit.
+`GOLDEN=write pytest tests/golden` writes the responses anew; read the difference before you commit.
 """
 
 import json
@@ -38,7 +38,7 @@ def test_the_wire_is_as_kept(asked, path):
         request["method"], request["path"], json=request.get("body"), headers=request.get("headers")
     )
     found = normalised(response)
-    if os.environ.get("MODWRIGHT_GOLDEN") == "write":
+    if os.environ.get("GOLDEN") == "write":
         path.write_text(
             json.dumps({"request": request, "response": found}, indent=2, ensure_ascii=False) + "\n"
         )
