@@ -84,15 +84,13 @@ class TargetEvaluation:
 
     @property
     def ranking(self) -> tuple[str, ...]:
-        """Return the labels with enough evidence, the best average precision above its prevalence first."""
+        """Return the labels with enough evidence, the one best told apart (highest ROC-AUC) first."""
 
-        def gain(label: str) -> float:
-            metrics = self.labels[label].metrics
-            return (metrics[Metric.AVERAGE_PRECISION].value or 0) - (metrics[Metric.PREVALENCE].value or 0)
+        def separation(label: str) -> float:
+            return self.labels[label].metrics[Metric.ROC_AUC].value or 0.0
 
-        return tuple(
-            sorted((name for name, found in self.labels.items() if found.ranked), key=gain, reverse=True)
-        )
+        ranked = [name for name, found in self.labels.items() if found.ranked]
+        return tuple(sorted(ranked, key=separation, reverse=True))
 
 
 @dataclass(frozen=True, slots=True)

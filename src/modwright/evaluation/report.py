@@ -1,0 +1,108 @@
+"""The evaluation report: one HTML file that needs nothing else, no network and no JavaScript.
+
+What users named (targets, labels, splits, facts) is escaped, isolated in its own direction, and never part of
+an id, a class or an address; a content security policy in the file forbids it to load or run anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from modwright.evaluation import charts, wording
+from modwright.evaluation.binary import BINS, MIN_BIN_ROWS
+from modwright.evaluation.metrics_file import ECE_METHOD
+from modwright.evaluation.resampling import Interval
+from modwright.evaluation.results import MIN_EVIDENCE, LabelEvaluation, SplitEvaluation, TargetEvaluation
+from modwright.evaluation.thresholds import OperatingPoint
+from modwright.evaluation.wording import SummaryRow, shown, summary_rows
+from modwright.schema import Schema
+
+__all__ = ["SummaryRow", "render_report", "summary_rows"]
+
+#: Splits of these names hold rows a model was fitted on.
+_FITTED_ON = frozenset({"train", "training"})
+
+
+def render_report(
+    title: str,
+    evaluations: Mapping[str, SplitEvaluation],
+    schema: Schema,
+    operating_point: OperatingPoint,
+    facts: Mapping[str, Any],
+) -> str:
+    """Return the report as one HTML document; the same arguments give the same bytes.
+
+    Args:
+        title: such as the model's name.
+        evaluations: by split name, in the order of the report.
+        operating_point: whose thresholds the evaluated flags were made with.
+        facts: about data and recipe, shown as they are: name to text, number, list or a mapping of such.
+    """
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            title=title,
+            evaluations=evaluations,
+            schema=schema,
+            point=operating_point,
+            facts=facts,
+            fitted_on=_FITTED_ON,
+            limits={"evidence": MIN_EVIDENCE, "bins": BINS, "bin_rows": MIN_BIN_ROWS, "ece": ECE_METHOD},
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("modwright.evaluation", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters = (wording.number, wording.count, wording.percent, wording.span, wording.threshold, shown)
+    environment.filters |= {function.__name__: function for function in filters}
+    environment.filters |= {"own": own, "fact": fact, "measured": _measured}
+    environment.globals |= {"charts": charts, "wording": wording, "order": _order}
+    return environment
+
+
+def own(text: Any) -> Markup:
+    """Return a user's own text: escaped, kept from reordering what stands around it."""
+    return Markup(f"<bdi>{escape(shown(text))}</bdi>")
+
+
+def fact(value: Any) -> Markup:
+    """Return a fact's value as text: yes and no, numbers, or the items of a list, each the user's own."""
+    if value is None:
+        return Markup(wording.UNDEFINED)
+    if isinstance(value, bool):
+        return Markup("yes" if value else "no")
+    if isinstance(value, int):
+        return escape(wording.count(value) if abs(value) >= 10_000 else value)
+    if isinstance(value, float):
+        return escape(f"{value:.6g}")
+    if isinstance(value, (list, tuple)):
+        return Markup(", ").join(fact(item) for item in value)
+    return own(value)
+
+
+def _measured(interval: Interval) -> str:
+    return wording.number(interval.value, wording.decimals(interval))
+
+
+def _order(target: TargetEvaluation) -> dict[str, list[LabelEvaluation]]:
+    """Return the labels as tables list them: ranked, negative, and those without enough evidence."""
+    rest = [label for label in target.labels.values() if not label.ranked]
+    return {
+        "ranked": [target.labels[name] for name in target.ranking],
+        "negative": [label for label in rest if label.enough],
+        "thin": [label for label in rest if not label.enough],
+    }

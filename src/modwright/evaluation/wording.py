@@ -1,0 +1,248 @@
+"""How numbers and findings are put into words, for the report and the command line."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modwright.evaluation.binary import Metric
+from modwright.evaluation.resampling import Interval
+from modwright.evaluation.results import LabelEvaluation, SplitEvaluation, TargetEvaluation
+from modwright.schema import Target, TargetKind
+
+UNDEFINED = "–"
+#: A sample with fewer labelled rows, or whose F1 interval is wider, is called small.
+_SMALL_ROWS = 500
+_WIDE = 0.1
+#: Below this width an interval is worth a third decimal.
+_NARROW = 0.02
+#: Direction overrides and isolates, control characters, and halves of surrogate pairs: shown, never obeyed.
+_UNSHOWABLE = re.compile(
+    r"[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
+)
+
+
+def shown(text: Any) -> str:
+    """Return a user's text; characters that would reorder or break it are shown by their code, ⟨U+202E⟩."""
+    return _UNSHOWABLE.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", str(text))
+
+
+def number(value: float | None, decimals: int = 2) -> str:
+    """Return a number with fixed decimals, a dash where it is undefined."""
+    return UNDEFINED if value is None or math.isnan(value) else f"{value:.{decimals}f}"
+
+
+def count(value: int) -> str:
+    """Return a count with thin spaces between thousands."""
+    return f"{value:,}".replace(",", "\u202f")
+
+
+def decimals(interval: Interval) -> int:
+    """Return 3 decimals for values that are known that well or that small, else 2."""
+    if interval.low is not None and interval.high is not None and interval.high - interval.low < _NARROW:
+        return 3
+    return 2
+
+
+def span(interval: Interval) -> str:
+    """Return the interval as ``0.60–0.67``, empty where there is none."""
+    if interval.low is None or interval.high is None:
+        return ""
+    places = decimals(interval)
+    return f"{number(interval.low, places)}–{number(interval.high, places)}"
+
+
+def with_interval(interval: Interval) -> str:
+    """Return ``0.64 (0.60–0.67)``."""
+    value = number(interval.value, decimals(interval))
+    return f"{value} ({span(interval)})" if span(interval) else value
+
+
+def percent(value: float | None) -> str:
+    """Return a share as a percentage; one decimal below ten per cent."""
+    if value is None:
+        return UNDEFINED
+    return f"{100 * value:.{1 if 0 < value < 0.0995 else 0}f}\u202f%"
+
+
+def threshold(value: float | None) -> str:
+    """Return a threshold; one above every possible score flags nothing, one of zero everything."""
+    if value is None:
+        return UNDEFINED
+    if value > 1:
+        return "never"
+    return "always" if value <= 0 else number(value, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFigure:
+    """A number that a reader sees first, with what it means and what doing nothing clever would give."""
+
+    name: str
+    interval: Interval
+    meaning: str
+    baseline: float | None = None
+
+
+def key_figures(target: Target, found: TargetEvaluation) -> list[KeyFigure]:
+    """Return the few numbers that sum up a target."""
+    figures = []
+    if found.accuracy is not None:
+        meaning = "of the rows get the right label"
+        baseline = _most_frequent(found)
+        if baseline is not None:
+            meaning += f"; always answering the most frequent one would be right for {percent(baseline)}"
+        figures.append(KeyFigure("Accuracy", found.accuracy, meaning, baseline))
+    if found.accuracy is None or target.negative_labels:
+        figures += _decision_figures(found)
+    macro = found.macro[Metric.ROC_AUC]
+    if macro.value is not None:
+        over = "" if len(found.ranking) == 1 else f", mean of {len(found.ranking)} labels"
+        meaning = f"how often a row with the label scores above one without{over}; guessing gives 0.50"
+        figures.append(KeyFigure("ROC-AUC", macro, meaning, 0.5))
+    return figures
+
+
+def _decision_figures(found: TargetEvaluation) -> list[KeyFigure]:
+    decision = found.decision
+    prevalence = decision[Metric.PREVALENCE].value
+    always = None if prevalence is None else 2 * prevalence / (1 + prevalence)
+    both = "precision and recall in one number"
+    if always is not None:
+        both += f"; flagging every row would give {number(always)}"
+    return [
+        KeyFigure("Precision", decision[Metric.PRECISION], "of the rows it flags deserve it", prevalence),
+        KeyFigure("Recall", decision[Metric.RECALL], "of the rows that deserve a flag are found"),
+        KeyFigure("F1", decision[Metric.F1], both, always),
+    ]
+
+
+def _most_frequent(found: TargetEvaluation) -> float | None:
+    if found.confusion is None or not found.confusion.sum():
+        return None
+    return float(found.confusion.sum(axis=1).max() / found.confusion.sum())
+
+
+def sample_warning(found: TargetEvaluation) -> str:
+    """Return what a reader must know about a small sample; empty where it is not small."""
+    if not found.known:
+        return "No row of this split is labelled for this target, so nothing can be said about it."
+    name, judged = "F1", found.decision[Metric.F1]
+    if found.accuracy is not None:
+        name, judged = "Accuracy", found.accuracy
+    if judged.low is None or judged.high is None:
+        return f"The sample is too small for an interval: {count(found.known)} labelled rows."
+    if found.known >= _SMALL_ROWS and judged.high - judged.low <= _WIDE:
+        return ""
+    return (
+        f"This is a small sample: {count(found.known)} labelled rows. {name} could as well have come out "
+        f"anywhere between {number(judged.low)} and {number(judged.high)}; smaller differences say nothing."
+    )
+
+
+def drawn_from(evaluation: SplitEvaluation) -> str:
+    """Return how the intervals came about, in one sentence."""
+    if not evaluation.resamples:
+        return "No intervals were worked out."
+    units = "groups of rows that belong together" if evaluation.grouped else "rows"
+    return (
+        f"Intervals hold the middle 95\u202f% of {count(evaluation.resamples)} bootstrap resamples of "
+        f"{count(evaluation.units)} {units}."
+    )
+
+
+def question(target: Target) -> str:
+    """Return what kind of question the target asks."""
+    many = len(target.labels)
+    if target.kind is TargetKind.SINGLE_LABEL:
+        return f"Which one of {many} labels holds?"
+    return f"Which of {many} labels hold, any number of them?" if many > 1 else "Does the one label hold?"
+
+
+def flagged_sentence(target: Target, found: TargetEvaluation) -> str:
+    """Return how much is flagged and how much should be."""
+    if not target.negative_labels and target.kind is TargetKind.SINGLE_LABEL:
+        return f"Each row gets the most probable of its {len(target.labels)} labels."
+    decision = found.decision
+    return (
+        f"It flags {percent(decision['flagged'].value)} of all rows; by the labels, "
+        f"{percent(decision[Metric.PREVALENCE].value)} should be."
+    )
+
+
+def no_better_than_flagging_all(target: Target, found: TargetEvaluation) -> str:
+    """Return a sentence where F1 does not clearly beat flagging every row; empty where it does."""
+    f1, prevalence = found.decision[Metric.F1], found.decision[Metric.PREVALENCE].value
+    asked = target.kind is TargetKind.MULTI_LABEL or target.negative_labels
+    if not asked or f1.low is None or not prevalence or f1.low > 2 * prevalence / (1 + prevalence):
+        return ""
+    return (
+        f"With {percent(prevalence)} of the rows deserving a flag, flagging every row would do about as well "
+        "on F1; precision and ROC-AUC say what the model adds."
+    )
+
+
+def bin_rows(label: LabelEvaluation) -> str:
+    """Return how many rows the reliability bins hold, such as ``57–61``."""
+    rows = [found.rows for found in label.curves.bins] if label.curves else [0]
+    low, high = min(rows), max(rows)
+    return count(low) if low == high else f"{count(low)}–{count(high)}"
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryRow:
+    """One line of a summary table, every cell as text; ``note`` is empty where the evidence is enough."""
+
+    split: str
+    target: str
+    label: str
+    rows: str
+    positives: str
+    f1: str
+    always_flag_f1: str
+    roc_auc: str
+    average_precision: str
+    ece: str
+    note: str
+
+
+def summary_rows(evaluations: Mapping[str, SplitEvaluation]) -> list[SummaryRow]:
+    """Return a line per split, target and label that may be flagged, and one with the macro average per
+    target.
+
+    The macro line's label is ``macro``, its positives are empty. Text is a user's own: escape it for where it
+    goes.
+    """
+    rows = []
+    for split, evaluation in evaluations.items():
+        for name, target in evaluation.targets.items():
+            rows += [_label_row(split, name, label) for label in target.labels.values() if not label.negative]
+            if len(target.ranking) > 1:
+                rows.append(_macro_row(split, target))
+    return rows
+
+
+def _label_row(split: str, target: str, label: LabelEvaluation) -> SummaryRow:
+    return SummaryRow(
+        split,
+        target,
+        label.label,
+        str(label.known),
+        str(label.positives),
+        with_interval(label.metrics[Metric.F1]),
+        number(label.always_flag_f1),
+        with_interval(label.metrics[Metric.ROC_AUC]),
+        with_interval(label.metrics[Metric.AVERAGE_PRECISION]),
+        with_interval(label.metrics[Metric.ECE]),
+        label.note and f"not enough evidence: {label.note}",
+    )
+
+
+def _macro_row(split: str, target: TargetEvaluation) -> SummaryRow:
+    metrics = (Metric.F1, Metric.ROC_AUC, Metric.AVERAGE_PRECISION, Metric.ECE)
+    f1, auc, precision, ece = (with_interval(target.macro[metric]) for metric in metrics)
+    rows, note = str(target.known), f"mean of {len(target.ranking)} labels"
+    return SummaryRow(split, target.target, "macro", rows, "", f1, "", auc, precision, ece, note)
