@@ -35,7 +35,7 @@ class Loaded:
 def import_dataset(options: ImportOptions, progress: Progress | None = None) -> ImportSummary:
     """Import labelled files into a dataset folder.
 
-    Running it again with the same files succeeds and leaves the identical dataset as it is. Nothing is written
+    Running it again with the same files succeeds and leaves the identical dataset alone. Nothing is written
     unless everything is right.
 
     Raises:

@@ -12,6 +12,7 @@ from modwright.schema import MODERATION_TARGET, TargetKind
 
 TRAIN = "train"
 DEFAULT_MAX_RECORD_BYTES = 1 << 20
+DEFAULT_FRACTIONS = "train=0.8,test=0.2"
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 _NAMED_DELIMITERS = {"\\t": "\t", "tab": "\t"}
 

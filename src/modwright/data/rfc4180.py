@@ -2,7 +2,7 @@
 
 RFC 4180: a field that holds the delimiter, a line break or '"' stands in quotes, a quote in it is doubled. In
 well-formed text a byte is inside quotes when the number of quotes before it is odd; a quote that opens stands
-at the start of a field, one that closes at its end. Everything up to the first quote that breaks this is sure.
+at the start of a field, one that closes at its end. All up to the first quote that breaks this is certain.
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ from modwright.data.options import Meaning
 from modwright.data.problems import Problems
 from modwright.data.statements import Statements, found
 from modwright.data.tables import MESSAGES_TYPE, FileRows
-from modwright.errors import nearest
 from modwright.schema import Role
 
 _CHUNK_ROWS = 20_000
@@ -52,6 +51,10 @@ class RowCollector:
         weight = self._weight(line, others.pop(self.meaning.weight or "weight", None))
         if self.record_form:
             self.statements.add(len(self.lines), line, others.pop(_LABELS, None))
+        for key in self.meaning.columns:
+            if isinstance(others.get(key), list | dict):
+                remedy = 'several labels stand under "labels": {"TARGET": ["LABEL", "LABEL"]}, without --label'
+                self._wrong(line, key, f"found {found(others[key])}, expected one class, 0/1 or a score", remedy)
         self.lines.append(line)
         self.inputs.append((identity, text, messages, weight))
         self.others.append(others)
@@ -91,7 +94,9 @@ class RowCollector:
 
     def _string(self, line: int, record: dict[str, Any], key: str) -> str | None:
         if key not in record:
-            self._wrong(line, key, f"the key '{key}' is missing, expected a string", nearest(key, record))
+            there = ", ".join(repr(other) for other in list(record)[:12]) or "no other"
+            remedy = "add it, or name the right key with --text, --prompt or --response"
+            self._wrong(line, key, f"the key '{key}' is missing, expected a string; there is {there}", remedy)
             return None
         value = record.pop(key)
         if isinstance(value, str):
