@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from starlette.exceptions import HTTPException
@@ -11,27 +11,27 @@ from starlette.requests import Request
 
 from modwright.api.schemas.native import Located
 from modwright.errors import RequestError
+from modwright.schema import Input
 from modwright.settings import Settings
 
 #: Deepest nesting of lists and objects in a body; the deepest of ours needs nine.
 MAX_JSON_DEPTH = 32
 
 
-async def read_json(request: Request) -> Any:
-    """Read and parse a request's body strictly.
-
-    Raises:
-        HTTPException: 415 for another media type, 413 from the limit on the stream.
-        RequestError: not UTF-8, not JSON, too deep, or a lone surrogate in a string; the place is named.
-    """
+async def read_body(request: Request) -> bytes:
+    """Read a request's body; raises HTTPException 415 for another media type, 413 beyond the limit."""
     media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise HTTPException(415, f"content-type is '{media_type[:100]}', expected application/json")
-    return parse_json(await request.body())
+    return await request.body()
 
 
 def parse_json(raw: bytes) -> Any:
-    """Parse bytes as one JSON document; raises RequestError, see `read_json`."""
+    """Parse bytes as one JSON document, strictly.
+
+    Raises:
+        RequestError: not UTF-8, not JSON, too deep, or a lone surrogate in a string; the place is named.
+    """
     if not raw.strip():
         raise RequestError("the body is empty, expected a JSON object")
     try:
@@ -57,21 +57,18 @@ def _too_deep() -> RequestError:
     return RequestError(f"the body nests lists and objects deeper than {MAX_JSON_DEPTH}")
 
 
-def _check_tree(document: Any) -> None:
-    """Walk the document without recursion: its depth is limited and its strings can be encoded."""
-    stack: list[tuple[Any, tuple[str | int, ...]]] = [(document, ())]
-    while stack:
-        value, path = stack.pop()
-        if isinstance(value, str):
-            _check_string(value, path)
-        elif isinstance(value, dict | list):
-            if len(path) >= MAX_JSON_DEPTH:
-                raise _too_deep()
-            if isinstance(value, dict):
-                for key in value:
-                    _check_string(key, path)
-            items = value.items() if isinstance(value, dict) else enumerate(value)
-            stack.extend((item, (*path, key)) for key, item in items if isinstance(item, str | dict | list))
+def _check_tree(value: Any, path: tuple[str | int, ...] = ()) -> None:
+    """Check that the document is not too deep and its strings can be encoded."""
+    if isinstance(value, str):
+        _check_string(value, path)
+    elif isinstance(value, dict | list):
+        if len(path) >= MAX_JSON_DEPTH:
+            raise _too_deep()
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(key, str):
+                _check_string(key, path)
+            if isinstance(item, str | dict | list):
+                _check_tree(item, (*path, key))
 
 
 def _check_string(value: str, path: tuple[str | int, ...]) -> None:
@@ -87,27 +84,34 @@ def _check_string(value: str, path: tuple[str | int, ...]) -> None:
         ) from None
 
 
-def check_inputs(items: Sequence[Located], settings: Settings) -> None:
-    """Raise RequestError where there are no inputs, too many, an empty one or one that is too long."""
-    if not items:
-        raise RequestError("holds no input", where="input", remedy="give at least one")
-    if len(items) > settings.max_inputs:
-        raise RequestError(
-            f"holds {len(items)} inputs, at most {settings.max_inputs} fit in one request",
-            where="input",
-            remedy="send several requests, or raise MODWRIGHT_MAX_INPUTS",
-        )
+def check_inputs(items: Iterable[Located], settings: Settings) -> list[Input]:
+    """Return the inputs; raises RequestError where there are none, too many, an empty or a too long one."""
+    inputs: list[Input] = []
     for item in items:
-        if not item.input[-1].content:
+        if len(inputs) == settings.max_inputs:
             raise RequestError(
-                "is empty: there is nothing to judge",
-                where=item.judged,
-                remedy="leave it out; tool calls are not judged",
+                f"holds more than {settings.max_inputs} inputs",
+                where="input",
+                remedy="send several requests, or raise MODWRIGHT_MAX_INPUTS",
             )
-        chars = sum(len(message.content) for message in item.input)
-        if chars > settings.max_input_chars:
-            raise RequestError(
-                f"holds {chars} characters, at most {settings.max_input_chars} are taken",
-                where=item.where,
-                remedy="split it, or raise MODWRIGHT_MAX_INPUT_CHARS",
-            )
+        _check_input(item, settings)
+        inputs.append(item.input)
+    if not inputs:
+        raise RequestError("holds no input", where="input", remedy="give at least one")
+    return inputs
+
+
+def _check_input(item: Located, settings: Settings) -> None:
+    if not item.input[-1].content:
+        raise RequestError(
+            "is empty: there is nothing to judge",
+            where=item.judged,
+            remedy="leave it out; tool calls are not judged",
+        )
+    chars = sum(len(message.content) for message in item.input)
+    if chars > settings.max_input_chars:
+        raise RequestError(
+            f"holds {chars} characters, at most {settings.max_input_chars} are taken",
+            where=item.where,
+            remedy="split it, or raise MODWRIGHT_MAX_INPUT_CHARS",
+        )

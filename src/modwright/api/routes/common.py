@@ -10,7 +10,7 @@ from fastapi import Request
 from pydantic import BaseModel
 
 from modwright.api.errors import ErrorBody
-from modwright.api.limits import read_json
+from modwright.api.limits import parse_json, read_body
 from modwright.api.schemas.native import parse
 from modwright.serving.deployments import Deployments
 from modwright.settings import Settings
@@ -18,6 +18,8 @@ from modwright.settings import Settings
 ModelT = TypeVar("ModelT", bound=BaseModel)
 ResultT = TypeVar("ResultT")
 
+#: A body above this is parsed in a thread.
+_LARGE_BYTES = 100_000
 _MEANINGS = {
     400: "The body is wrong; `param` names the field.",
     404: "No such model.",
@@ -46,8 +48,15 @@ def settings(request: Request) -> Settings:
 
 
 async def body(request: Request, model: type[ModelT]) -> ModelT:
-    """Read the request's body as a model; raises RequestError or HTTPException, see `limits.read_json`."""
-    return parse(model, await read_json(request))
+    """Read the request's body as a model; raises RequestError or HTTPException, see `limits.read_body`."""
+    raw = await read_body(request)
+    if len(raw) > _LARGE_BYTES:
+        return await asyncio.to_thread(_parse, model, raw)  # other requests go on meanwhile
+    return _parse(model, raw)
+
+
+def _parse(model: type[ModelT], raw: bytes) -> ModelT:
+    return parse(model, parse_json(raw))
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, ResultT]) -> ResultT:

@@ -74,7 +74,5 @@ async def _judge(
     deployment: Deployment,
     parsed: ClassificationRequest | ChatClassificationRequest | ModerationRequest | ChatModerationRequest,
 ) -> list[Judgement]:
-    located = parsed.located()
-    check_inputs(located, settings(request))
-    work = deployment.judge([item.input for item in located], parsed.operating_point)
-    return await unless_gone(request, work)
+    inputs = check_inputs(parsed.located(), settings(request))
+    return await unless_gone(request, deployment.judge(inputs, parsed.operating_point))

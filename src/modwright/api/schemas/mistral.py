@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, Tag
@@ -32,8 +32,8 @@ class ClassificationRequest(Request):
     model: str
     input: Annotated[Text | Texts, by_shape("a text or a list of texts")]
 
-    def located(self) -> list[Located]:
-        """Return the inputs in order."""
+    def located(self) -> Iterator[Located]:
+        """Give the inputs in order."""
         return located_texts(self.input)
 
 
@@ -49,20 +49,19 @@ class ChatClassificationRequest(Request):
     model: str
     input: Annotated[
         Annotated[Conversation, Tag("<object>")]
-        | Annotated[list[Conversation], Tag("<objects>")]
-        | Annotated[list[Conversation], Tag("<texts>")]
-        | Annotated[list[Conversation], Tag("<lists>")],
+        | Annotated[list[Conversation], Field(fail_fast=True), Tag("<objects>")]
+        | Annotated[list[Conversation], Field(fail_fast=True), Tag("<texts>")]
+        | Annotated[list[Conversation], Field(fail_fast=True), Tag("<lists>")],
         by_shape("an object with messages, or a list of such objects"),
     ]
 
-    def located(self) -> list[Located]:
-        """Return the conversations in order."""
+    def located(self) -> Iterator[Located]:
+        """Give the conversations in order."""
         if isinstance(self.input, Conversation):
-            return [conversation(self.input.messages, "input", "input.messages")]
-        return [
-            conversation(item.messages, f"input.{n}", f"input.{n}.messages")
-            for n, item in enumerate(self.input)
-        ]
+            yield conversation(self.input.messages, "input", "input.messages")
+            return
+        for n, item in enumerate(self.input):
+            yield conversation(item.messages, f"input.{n}", f"input.{n}.messages")
 
 
 class ChatModerationRequest(Request):
@@ -70,29 +69,30 @@ class ChatModerationRequest(Request):
 
     model: str | None = None
     input: Annotated[
-        Annotated[list[ChatMessage], Tag("<objects>")]
-        | Annotated[list[Messages], Tag("<lists>")]
-        | Annotated[list[ChatMessage], Field(min_length=1), Tag("<texts>")],
+        Annotated[list[ChatMessage], Field(fail_fast=True), Tag("<objects>")]
+        | Annotated[list[Messages], Field(fail_fast=True), Tag("<lists>")]
+        | Annotated[list[ChatMessage], Field(min_length=1, fail_fast=True), Tag("<texts>")],
         by_shape("a list of messages, or a list of such lists"),
     ]
 
-    def located(self) -> list[Located]:
-        """Return the conversations in order."""
+    def located(self) -> Iterator[Located]:
+        """Give the conversations in order."""
         single = [item for item in self.input if isinstance(item, ChatMessage)]
         if single:
-            return [conversation(single, "input", "input")]
-        return [
-            conversation(item, f"input.{n}", f"input.{n}")
-            for n, item in enumerate(self.input)
-            if isinstance(item, list)
-        ]
+            yield conversation(single, "input", "input")
+            return
+        for n, item in enumerate(self.input):
+            if isinstance(item, list):
+                yield conversation(item, f"input.{n}", f"input.{n}")
 
 
-def located_texts(texts: str | list[str]) -> list[Located]:
-    """Return a text, or each of several, as an input."""
+def located_texts(texts: str | list[str]) -> Iterator[Located]:
+    """Give a text, or each of several, as an input."""
     if isinstance(texts, str):
-        return [Located(text_input(texts), "input", "input")]
-    return [Located(text_input(text), f"input.{n}", f"input.{n}") for n, text in enumerate(texts)]
+        yield Located(text_input(texts), "input", "input")
+        return
+    for n, text in enumerate(texts):
+        yield Located(text_input(text), f"input.{n}", f"input.{n}")
 
 
 class TargetResult(BaseModel):

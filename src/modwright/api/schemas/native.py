@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from modwright.api.errors import InvalidBodyError, Location, Problem
 from modwright.errors import nearest
 from modwright.schema import Input, Message, Role
 from modwright.serving.engine import DEFAULT_OPERATING_POINT
-
-#: Most problems told of one body.
-_MAX_PROBLEMS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,8 @@ def by_shape(expected: str) -> Discriminator:
 
 
 Text = Annotated[str, Tag("<text>")]
-Texts = Annotated[list[str], Tag("<texts>")]
+# A list fails at its first wrong item: a body of a million of them must not make a million problems.
+Texts = Annotated[list[str], Field(fail_fast=True), Tag("<texts>")]
 
 
 class TextPart(Strict):
@@ -105,7 +111,7 @@ class TextPart(Strict):
         return data
 
 
-Parts = Annotated[list[TextPart], Tag("<objects>")]
+Parts = Annotated[list[TextPart], Field(fail_fast=True), Tag("<objects>")]
 _NoParts = Annotated[list[str], Field(max_length=0), Tag("<texts>")]  # the empty list has no shape to tell
 
 
@@ -115,7 +121,7 @@ class ChatMessage(Strict):
     role: Literal["system", "user", "assistant", "tool"]
     content: Annotated[Text | Parts | _NoParts, by_shape("a text or a list of text parts")] | None = None
     name: str | None = None
-    tool_calls: list[dict[str, Any]] | None = None
+    tool_calls: Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = None
     tool_call_id: str | None = None
     prefix: bool | None = None
 
@@ -141,7 +147,7 @@ def join(content: str | list[TextPart] | list[str] | None) -> str:
     return "".join(part if isinstance(part, str) else part.text for part in content)
 
 
-Messages = Annotated[list[ChatMessage], Field(min_length=1)]
+Messages = Annotated[list[ChatMessage], Field(min_length=1, fail_fast=True)]
 
 
 def conversation(messages: list[ChatMessage], where: str, list_where: str) -> Located:
@@ -159,7 +165,7 @@ def parse(model: type[ModelT], document: Any) -> ModelT:
         return model.model_validate(document)
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=True)
-        raise InvalidBodyError([_problem(detail) for detail in details[:_MAX_PROBLEMS]]) from None
+        raise InvalidBodyError([_problem(detail) for detail in details]) from None
 
 
 def _problem(detail: ErrorDetails) -> Problem:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, Field
 
 from modwright.api.dialect import Dialect
 from modwright.api.schemas.mistral import located_texts
-from modwright.api.schemas.native import Located, Parts, Request, Text, Texts, by_shape, join
+from modwright.api.schemas.native import Located, Parts, Request, Text, TextPart, Texts, by_shape, join
 from modwright.schema import text_input
 from modwright.serving.deployments import Deployment
 from modwright.serving.engine import Judgement
@@ -42,14 +42,11 @@ class ModerationRequest(Request):
     )
     input: Annotated[Text | Texts | Parts, by_shape("a text, a list of texts or a list of text parts")]
 
-    def located(self) -> list[Located]:
-        """Return the inputs in order; a list of parts is one."""
-        texts: list[str] = []
-        for item in self.input if isinstance(self.input, list) else ():
-            if not isinstance(item, str):
-                return [Located(text_input(join(self.input)), "input", "input")]
-            texts.append(item)
-        return located_texts(self.input if isinstance(self.input, str) else texts)
+    def located(self) -> Iterator[Located]:
+        """Give the inputs in order; a list of parts is one."""
+        if isinstance(self.input, list) and any(isinstance(item, TextPart) for item in self.input):
+            return iter([Located(text_input(join(self.input)), "input", "input")])
+        return located_texts(cast("str | list[str]", self.input))
 
 
 class ModerationResult(BaseModel):
