@@ -27,17 +27,15 @@ def load(tmp_path):
                 sources.append(str(path))
             else:
                 named.append((split, str(path)))
-        reading = Reading(**(reading or {}))
-        return load_dataset(
-            ImportOptions(tuple(sources), tmp_path / "out", tuple(named), reading, Meaning(**meaning))
-        )
+        how, what = Reading(**(reading or {})), Meaning(**meaning)
+        return load_dataset(ImportOptions(tuple(sources), tmp_path / "out", tuple(named), how, what))
 
     return _load
 
 
 @pytest.fixture
 def real_data() -> Path:
-    """The folder of real data: MODWRIGHT_TEST_DATA, else shared/data beside the repository; skips without it."""
+    """The folder of real data: MODWRIGHT_TEST_DATA, else shared/data beside the repository, else a skip."""
     folder = Path(os.environ.get("MODWRIGHT_TEST_DATA") or _BESIDE_THE_REPOSITORY)
     if not folder.is_dir():
         pytest.skip("no real data: set MODWRIGHT_TEST_DATA to its folder")

@@ -107,7 +107,7 @@ def test_negative_labels(load):
     assert schema.target("t").negative_labels == ("safe",)
     schema = load({"a.jsonl": stated("fine", "rude")}, negative=("fine",)).dataset.schema
     assert schema.target("t").flaggable == ("rude",)
-    with pytest.raises(DataError, match="--negative names 'fin'.*did you mean 'fine'"):
+    with pytest.raises(DataError, match=r"--negative names 'fin'.*did you mean 'fine'"):
         load({"a.jsonl": stated("fine", "rude")}, negative=("fin",))
     assert any("is negative" in note for note in load({"a.jsonl": stated("fine", "rude")}).notes)
 
@@ -181,7 +181,7 @@ def test_thresholds_that_make_no_sense(load, expression):
 
 
 def test_a_column_that_is_too_low_throughout_is_named(load):
-    with pytest.raises(DataError, match="field 'rude': the label 'rude' was declared.*highest value 0.2"):
+    with pytest.raises(DataError, match=r"field 'rude': the label 'rude' was declared.*highest value 0\.2"):
         load({"a.csv": "text,rude\na,0.2\nb,0.1\n"}, scores=("rude",))
 
 

@@ -1,4 +1,6 @@
-"""Every malformed file gets an error that names the file, the line, the field where one applies, and a remedy."""
+"""Every malformed file gets an error that names the file, the line, the field where one applies, a remedy."""
+
+# ruff: noqa: E501 (a table: one case per line reads best)
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def split_frame(
             for rows in files
         ]
     )
-    numbered = pl.Series([f"{split}-{number}" for number in range(1, len(inputs) + 1)], dtype=pl.String)
+    numbered = pl.lit(f"{split}-") + pl.int_range(1, pl.len() + 1).cast(pl.String)
     frame = inputs.select(
         id=pl.col("id").fill_null(numbered),
         text=pl.col("text"),

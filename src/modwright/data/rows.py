@@ -53,8 +53,12 @@ class RowCollector:
             self.statements.add(len(self.lines), line, others.pop(_LABELS, None))
         for key in self.meaning.columns:
             if isinstance(others.get(key), list | dict):
-                remedy = 'several labels stand under "labels": {"TARGET": ["LABEL", "LABEL"]}, without --label'
-                self._wrong(line, key, f"found {found(others[key])}, expected one class, 0/1 or a score", remedy)
+                remedy = (
+                    'several labels stand under "labels": {"TARGET": ["LABEL", "LABEL"]}, without --label'
+                )
+                self._wrong(
+                    line, key, f"found {found(others[key])}, expected one class, 0/1 or a score", remedy
+                )
         self.lines.append(line)
         self.inputs.append((identity, text, messages, weight))
         self.others.append(others)
