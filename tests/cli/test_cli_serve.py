@@ -104,3 +104,25 @@ def test_the_line_it_prints_is_a_command_that_works(start):
     line = curl_line(Ready(ready["url"], ("goose",)))
     answer = subprocess.run(["sh", "-c", line + " -sf"], capture_output=True, timeout=20, check=True)
     assert json.loads(answer.stdout)["model"] == "goose"
+
+
+def test_without_the_extra_it_says_what_to_install():
+    code = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("fastapi", "starlette", "uvicorn", "onnxruntime"):
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Refuse())
+from modwright.cli.serve import ServeOptions, serve
+from modwright.errors import MissingExtraError
+try:
+    serve(ServeOptions(port=0))
+except MissingExtraError as error:
+    print(error)
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "pip install 'modwright[serve]'" in told.stdout
+    assert "uvicorn is missing" in told.stdout

@@ -114,11 +114,16 @@ def engine(classifier=None, *, id="0123456789abcdef" * 4):
         classifier=classifier,
         calibration={target.name: TargetCalibration.identity(target) for target in schema},
         operating_points={
-            name: OperatingPoint(name, "made up", {t.name: dict.fromkeys(t.flaggable, at) for t in schema})
+            name: OperatingPoint(name, "made up", {target.name: thresholds(target, at) for target in schema})
             for name, at in (("default", 0.25), ("strict", 0.1))
         },
         created_at=1_700_000_000,
     )
+
+
+def thresholds(target, at):
+    """Return thresholds as they are saved: one per label that may be flagged, none for a single-label target."""
+    return dict.fromkeys(target.flaggable, at) if target.kind is TargetKind.MULTI_LABEL else {}
 
 
 def settings(**changes):
