@@ -1,7 +1,7 @@
 """Metrics of one label against its scores, for many weightings of the same rows at once.
 
 Everything that does not depend on the weighting (sort order, ties, bins, losses) is worked out once; a
-bootstrap is then a few cumulative sums and matrix products. ROC-AUC, average precision, Brier score and
+bootstrap is then a few sums over ranked rows. ROC-AUC, average precision, Brier score and
 log-loss are scikit-learn's.
 """
 
@@ -60,13 +60,14 @@ class LabelStatistics:
     def __init__(self, sample: Sample) -> None:
         self.sample = sample
         self._ranking = Ranking.of(sample.scores)
-        self._squared_error = (sample.scores - sample.labels) ** 2
-        self._loss = log_losses(sample.scores, sample.labels)
-        self._residual = sample.labels - sample.scores
-        places = equal_mass_bins(sample.scores)
-        # (n, B): which bin a row is in, so that sums per bin are matrix products
-        self._in_bin = np.eye(int(places.max()) + 1)[places]
-        self._noise = self._calibration(np.ones((1, len(sample.scores))))[1]
+        order = self._ranking.order
+        self._positive = sample.positives[order]
+        self._squared_error = ((sample.scores - sample.labels) ** 2)[order]
+        self._loss = log_losses(sample.scores, sample.labels)[order]
+        self._residual = (sample.labels - sample.scores)[order]
+        self._flagged = None if sample.flagged is None else sample.flagged[order]
+        self._bins = np.flatnonzero(np.diff(equal_mass_bins(sample.scores)[order], prepend=-1))
+        self._noise = self._calibration(np.ones((1, len(order))))[1]
 
     def at(self) -> dict[str, float]:
         """Return every metric of the sample as it is; NaN where undefined."""
@@ -79,63 +80,72 @@ class LabelStatistics:
         """Return every metric, (R,), for bootstrap counts (R, n); NaN where undefined.
 
         A resample's calibration error holds the noise of the sample it was drawn from besides its own; the
-        former is known and subtracted, so that the interval lies around the debiased value and not above it.
+        former is known and subtracted, so that the interval lies around the debiased value, not above it.
         """
-        values = self._values(counts)
-        values[Metric.ECE] = _root(self._calibration(counts)[0] - self._noise)
+        ranked = counts[:, self._ranking.order]
+        values = self._values(ranked)
+        values[Metric.ECE] = _root(self._calibration(ranked)[0] - self._noise)
         return values
 
-    def _values(self, counts: FloatArray) -> dict[str, FloatArray]:
-        sample = self.sample
-        total, positive = counts.sum(axis=1), counts @ sample.positives
+    def _values(self, ranked: FloatArray) -> dict[str, FloatArray]:
+        """Return all but the calibration error, for counts (R, n) in ranked order."""
+        total, positive = ranked.sum(axis=1), weighted_sum(ranked, self._positive)
         with np.errstate(invalid="ignore", divide="ignore"):
-            values: dict[str, FloatArray] = {
+            return {
                 Metric.PREVALENCE: positive / total,
-                Metric.BRIER: counts @ self._squared_error / total,
-                Metric.LOG_LOSS: counts @ self._loss / total,
+                Metric.BRIER: weighted_sum(ranked, self._squared_error) / total,
+                Metric.LOG_LOSS: weighted_sum(ranked, self._loss) / total,
+                **at_flags(self._flagged, self._positive, ranked),
+                **self._areas(ranked),
             }
-            values |= at_flags(sample.flagged, sample.positives, counts)
-            values |= self._ranked(counts)
-        return values
 
-    def _ranked(self, counts: FloatArray) -> dict[str, FloatArray]:
-        hits = self._ranking.cumulated(counts * self.sample.positives)
-        false = self._ranking.cumulated(counts * ~self.sample.positives)
+    def _areas(self, ranked: FloatArray) -> dict[str, FloatArray]:
+        hits = self._ranking.cumulated(ranked * self._positive)
+        all_rows = self._ranking.cumulated(ranked)
         new_hits = np.diff(hits, axis=1, prepend=0.0)
-        new_false = np.diff(false, axis=1, prepend=0.0)
-        positive, negative = hits[:, -1], false[:, -1]
-        area = (new_false * (hits - new_hits / 2)).sum(axis=1)
-        precision = np.nan_to_num(hits / (hits + false))
+        new_false = np.diff(all_rows, axis=1, prepend=0.0) - new_hits
+        precision = np.divide(hits, all_rows, out=np.zeros_like(hits), where=all_rows > 0)
+        positive, negative = hits[:, -1], all_rows[:, -1] - hits[:, -1]
         return {
-            Metric.ROC_AUC: area / (positive * negative),
-            Metric.AVERAGE_PRECISION: (new_hits * precision).sum(axis=1) / positive,
+            Metric.ROC_AUC: np.einsum("rg,rg->r", new_false, hits - new_hits / 2) / (positive * negative),
+            Metric.AVERAGE_PRECISION: np.einsum("rg,rg->r", new_hits, precision) / positive,
         }
 
-    def _calibration(self, counts: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _calibration(self, ranked: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the debiased squared calibration error and the noise that was taken off it, both (R,).
 
         Kumar, Liang and Ma 2019, "Verified uncertainty calibration": per bin the squared mean residual less
         the variance of that mean, weighted by rows. The variance is that of the residuals, which for scores
         that are equal within a bin is theirs, and also fits soft labels and scores that differ within a bin.
         """
-        rows = counts @ self._in_bin
+        rows = np.add.reduceat(ranked, self._bins, axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            mean = counts @ (self._in_bin * self._residual[:, None]) / rows
-            square = counts @ (self._in_bin * self._residual[:, None] ** 2) / rows
+            mean = np.add.reduceat(ranked * self._residual, self._bins, axis=1) / rows
+            square = np.add.reduceat(ranked * self._residual**2, self._bins, axis=1) / rows
             noise = np.maximum(square - mean**2, 0.0) / (rows - 1)
-            usable = rows > 1
             share = rows / rows.sum(axis=1, keepdims=True)
+        usable = rows > 1
         squared = np.where(usable, share * mean**2, 0.0).sum(axis=1)
         taken_off = np.where(usable, share * noise, 0.0).sum(axis=1)
         undefined = np.where(usable.any(axis=1), 0.0, np.nan)
         return squared - taken_off + undefined, taken_off
 
 
+def weighted_sum(counts: FloatArray, values: FloatArray | BoolArray) -> FloatArray:
+    """Return the sums (R,) of values (n,) under counts (R, n).
+
+    Not by ``@``: where others use the machine too, BLAS threads wait for each other longer than one works.
+    """
+    sums = np.einsum("rn,n->r", counts, values.astype(np.float64, copy=False))
+    return np.asarray(sums, dtype=np.float64)
+
+
 def at_flags(flagged: BoolArray | None, positives: BoolArray, counts: FloatArray) -> dict[str, FloatArray]:
     """Return F1, precision and recall, each (R,), of flags (n,) for counts (R, n); NaN where undefined."""
     if flagged is None:
         return dict.fromkeys((Metric.F1, Metric.PRECISION, Metric.RECALL), np.full(len(counts), np.nan))
-    chosen, positive, hits = counts @ flagged, counts @ positives, counts @ (flagged & positives)
+    chosen, positive = weighted_sum(counts, flagged), weighted_sum(counts, positives)
+    hits = weighted_sum(counts, flagged & positives)
     return {
         Metric.F1: 2 * hits / (chosen + positive),
         Metric.PRECISION: hits / chosen,

@@ -52,8 +52,8 @@ class Curves:
 def curves(sample: Sample) -> Curves:
     """Work out the curves of a sample of at least one row."""
     ranking = Ranking.of(sample.scores)
-    hits = ranking.cumulated(sample.positives.astype(np.float64))
-    false = ranking.cumulated((~sample.positives).astype(np.float64))
+    hits = ranking.cumulated(sample.positives[ranking.order])
+    false = ranking.cumulated(~sample.positives[ranking.order])
     roc = pr = None
     if hits[-1] and false[-1]:
         points = np.stack([false / false[-1], hits / hits[-1]], axis=1)

@@ -12,8 +12,8 @@ from modwright.schema import BoolArray, FloatArray, IntArray
 #: Bootstrap resamples over which a threshold is averaged, and their seed.
 RESAMPLES = 200
 SEED = 0
-#: Resamples handled at once hold at most this many counts, so that memory stays small.
-_CHUNK_COUNTS = 2_000_000
+#: Resamples handled at once hold at most this many counts, so that memory stays small and arrays in cache.
+_CHUNK_COUNTS = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,10 @@ class Ranking:
         ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
         return cls(order, ends, ranked[ends])
 
-    def cumulated(self, counts: FloatArray) -> FloatArray:
-        """Return sums (..., G) over the first g groups of counts (..., N) in the rows' own order."""
-        return np.asarray(np.cumsum(counts[..., self.order], axis=-1)[..., self.ends], dtype=np.float64)
+    def cumulated(self, counts: FloatArray | BoolArray) -> FloatArray:
+        """Return sums (..., G) over the first g groups of counts (..., N) in ranked order."""
+        sums = np.cumsum(counts, axis=-1, dtype=np.float64)
+        return sums if len(self.ends) == len(self.order) else sums[..., self.ends]
 
 
 def best_f1(
@@ -62,7 +63,8 @@ def best_f1(
         UsageError: no row of positive weight, a score that is NaN, or shapes that differ.
     """
     weights = _checked_weights(scores, positives, weights)
-    threshold, f1 = _best_cuts(Ranking.of(scores), weights[None], positives)
+    ranking = Ranking.of(scores)
+    threshold, f1 = _best_cuts(ranking, weights[None, ranking.order], positives[ranking.order])
     return float(threshold[0]), float(f1[0])
 
 
@@ -91,16 +93,17 @@ def best_f1_bagged(
     """
     weights = _checked_weights(scores, positives, weights)
     ranking, rng = Ranking.of(scores), np.random.default_rng(seed)
+    weight, positive = weights[ranking.order], positives[ranking.order]
     chosen: list[FloatArray] = []
     chunk = max(1, _CHUNK_COUNTS // len(scores))
     for begin in range(0, resamples, chunk):
-        totals = resampled_counts(rng, len(scores), min(chunk, resamples - begin)) * weights
-        telling = totals @ positives > 0
-        if telling.any():
-            chosen.append(_best_cuts(ranking, totals[telling], positives)[0])
-    if not chosen:
+        totals = resampled_counts(rng, len(scores), min(chunk, resamples - begin)) * weight
+        thresholds, f1 = _best_cuts(ranking, totals, positive)
+        chosen.append(thresholds[f1 > 0])
+    found = np.concatenate(chosen)
+    if not len(found):
         return best_f1(scores, positives, weights)
-    threshold = float(np.concatenate(chosen).mean())
+    threshold = float(found.mean())
     return threshold, f1_at(scores >= threshold, positives, weights)
 
 
@@ -119,10 +122,10 @@ def resampled_counts(rng: np.random.Generator, rows: int, resamples: int) -> Flo
 
 
 def _best_cuts(ranking: Ranking, totals: FloatArray, positives: BoolArray) -> tuple[FloatArray, FloatArray]:
-    """Return the best threshold and its F1, both (R,), for R weightings (R, N) of the same rows."""
+    """Return the best threshold and its F1, both (R,), for R weightings (R, N) of ranked rows."""
     hits, flagged = ranking.cumulated(totals * positives), ranking.cumulated(totals)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        f1 = np.nan_to_num(2 * hits / (flagged + hits[:, -1:]))
+    divisor = flagged + hits[:, -1:]
+    f1 = np.divide(2 * hits, divisor, out=np.zeros_like(hits), where=divisor > 0)
     none = np.zeros((len(totals), 1))
     f1, flagged = np.hstack([none, f1]), np.hstack([none, flagged])
     best = f1.argmax(axis=1)[:, None]  # of cuts with equal F1 the first: its last flagged group has weight

@@ -6,7 +6,7 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
-from modwright.evaluation.binary import Metric, at_flags
+from modwright.evaluation.binary import Metric, at_flags, weighted_sum
 from modwright.evaluation.resampling import Interval
 from modwright.schema import BoolArray, FloatArray
 
@@ -48,7 +48,8 @@ class Bootstrapped(Generic[S]):
     def take(self, counts: FloatArray) -> None:
         """Add resamples, given as counts (R, N) over all rows of the split."""
         if self.statistics is not None:
-            for name, values in self.statistics.resampled(counts[:, self.known]).items():
+            mine = counts if self.known.all() else counts[:, self.known]
+            for name, values in self.statistics.resampled(mine).items():
                 self._chunks[name].append(values)
 
     def resampled(self, name: str) -> FloatArray:
@@ -74,7 +75,7 @@ class RateStatistics:
     def resampled(self, counts: FloatArray) -> dict[str, FloatArray]:
         """Return the rate per resample."""
         with np.errstate(invalid="ignore"):
-            return {"rate": counts @ self._holds / counts.sum(axis=1)}
+            return {"rate": weighted_sum(counts, self._holds) / counts.sum(axis=1)}
 
 
 class DecisionStatistics:
@@ -93,10 +94,10 @@ class DecisionStatistics:
 
     def resampled(self, counts: FloatArray) -> dict[str, FloatArray]:
         """Return every number per resample."""
-        positive, total = counts @ self.positives, counts.sum(axis=1)
+        positive, total = weighted_sum(counts, self.positives), counts.sum(axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
             return {
                 **at_flags(self.flagged, self.positives, counts),
                 Metric.PREVALENCE: positive / total,
-                "accuracy": counts @ (self.flagged == self.positives) / total,
+                "accuracy": weighted_sum(counts, self.flagged == self.positives) / total,
             }

@@ -17,8 +17,8 @@ RESAMPLES = 1000
 SEED = 0
 #: An interval is given only where at least this share of the resamples have a value.
 _MIN_DEFINED = 0.5
-#: Resamples handled at once hold at most this many counts, so that memory stays small.
-_CHUNK_COUNTS = 2_000_000
+#: Resamples handled at once hold at most this many counts, so that memory stays small and arrays in cache.
+_CHUNK_COUNTS = 500_000
 
 
 @dataclass(frozen=True, slots=True)

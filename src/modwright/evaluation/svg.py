@@ -145,8 +145,12 @@ class Plot:
         return element("rect", x=left, y=base - height, width=width, height=height, class_=class_)
 
     def _path(self, points: FloatArray) -> str:
-        placed = [(round(2 * self.x(x)) / 2, round(2 * self.y(y)) / 2) for x, y in points]
-        return " ".join(f"{_text(x)},{_text(y)}" for x, y in thinned(placed))
+        share = np.clip(points / self.limit, 0.0, 1.0)
+        placed = np.stack([_LEFT + _SIDE * share[:, 0], _TOP + _SIDE * (1 - share[:, 1])], axis=1)
+        halves = np.round(2 * placed) / 2
+        new = np.append(True, (np.diff(halves, axis=0) != 0).any(axis=1))
+        corners = thinned([(float(x), float(y)) for x, y in halves[new]])
+        return " ".join(f"{_text(x)},{_text(y)}" for x, y in corners)
 
 
 def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
