@@ -122,7 +122,7 @@ def engine(classifier=None, *, id="0123456789abcdef" * 4):
 
 
 def thresholds(target, at):
-    """Return thresholds as they are saved: one per label that may be flagged, none for a single-label target."""
+    """Return thresholds as they are saved: one per label that may be flagged, none where one always holds."""
     return dict.fromkeys(target.flaggable, at) if target.kind is TargetKind.MULTI_LABEL else {}
 
 
