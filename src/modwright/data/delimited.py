@@ -238,4 +238,6 @@ def _outside_quotes(record: bytes, delimiter: str) -> int:
 
 
 def _shortened(names: list[str], limit: int = 12) -> str:
-    return ", ".join(names[:limit]) + (", …" if len(names) > limit else "")
+    return ", ".join(name if name.isprintable() else repr(name) for name in names[:limit]) + (
+        ", …" if len(names) > limit else ""
+    )

@@ -50,7 +50,7 @@ def table_rows(table: RawTable, meaning: Meaning, problems: Problems) -> FileRow
 def require_column(name: str, columns: Sequence[str], file: str, option: str) -> None:
     """Raise DataError that lists the columns unless the named one is there."""
     if name not in columns:
-        listed = ", ".join(f"'{column}'" for column in columns[:40])
+        listed = ", ".join(repr(column) for column in columns[:40])
         raise DataError(
             f"there is no column '{name}' ({option}); the columns are {listed}",
             file=file,
@@ -79,7 +79,7 @@ def _input_columns(file: str, columns: Sequence[str], meaning: Meaning) -> tuple
         return "text", ()
     if has_pair:
         return None, ("prompt", "response")
-    listed = ", ".join(f"'{column}'" for column in columns[:40])
+    listed = ", ".join(repr(column) for column in columns[:40])
     raise DataError(
         f"found no column 'text', nor 'prompt' and 'response'; the columns are {listed}",
         file=file,

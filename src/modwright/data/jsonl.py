@@ -102,7 +102,7 @@ def _parsed(raw: bytes, name: str, line: int) -> dict[str, Any]:
         remedy = "convert the line breaks: tr '\\r' '\\n' < FILE > NEW"
         raise wrong("found a carriage return (CR) alone, expected line breaks LF or CR LF", remedy)
     try:
-        record = json.loads(raw, object_pairs_hook=_once, parse_constant=_not_finite)
+        record = _DECODER.decode(raw.decode())
     except json.JSONDecodeError as error:
         raise wrong(f"is not valid JSON: {error.msg} at column {error.colno}", _ONE_PER_LINE) from None
     except ValueError as error:
@@ -134,6 +134,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _not_finite(constant: str) -> NoReturn:
     raise ValueError(f"found {constant}, expected a finite number or null")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_not_finite)
 
 
 def _lone_surrogate(value: Any, place: str) -> tuple[str, str]:

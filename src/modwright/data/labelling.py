@@ -49,7 +49,7 @@ def _label_columns(rows: FileRows, meaning: Meaning) -> tuple[str, ...]:
     for name in _BY_NAME:
         if name in names:
             return (name,)
-    listed = ", ".join(f"'{name}'" for name in names[:40]) or "none"
+    listed = ", ".join(repr(name) for name in names[:40]) or "none"
     raise DataError(
         f"found no column or key 'labels' or 'label' that says anything; the others are {listed}",
         file=rows.name,

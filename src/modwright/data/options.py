@@ -81,6 +81,8 @@ class Meaning:
     declared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.kind is not None:
+            object.__setattr__(self, "kind", TargetKind(self.kind))
         if (self.prompt is None) != (self.response is None):
             raise UsageError("--prompt and --response go together, found only one of them")
         if self.text is not None and self.prompt is not None:

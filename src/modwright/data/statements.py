@@ -97,7 +97,9 @@ class Statements:
 
     def _state(self, row: int, line: int, target: str, value: Any) -> None:
         """Add what one record says about one target."""
-        gathered = self.targets.setdefault(target, _Gathered())
+        if target not in self.targets:
+            self.targets[target] = _Gathered()
+        gathered = self.targets[target]
         place = f"{self.key}.{target}"
         if isinstance(value, str):
             if self._agrees(gathered, TargetKind.SINGLE_LABEL, line, place) and self._named(
