@@ -1,1 +1,1 @@
-"""placeholder"""
+"""What a trained model is: bases as graphs, tokens, windows, heads, and the classifiers made of them."""

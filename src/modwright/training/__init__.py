@@ -1,1 +1,1 @@
-"""placeholder"""
+"""How a model becomes one: trainers per family, as generators of events."""

@@ -1,0 +1,86 @@
+"""Runs an exported graph on ONNX Runtime: no torch. Length buckets without padding, so batch mates change nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modwright.errors import ArtifactError, MissingExtraError
+
+GRAPH_FILE = "encoder.onnx"
+GRAPH_MANIFEST = "graph.json"
+Float32Array = NDArray[np.float32]
+Int64Array = NDArray[np.int64]
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use (cgroup and affinity limits count where the system tells)."""
+    try:
+        return max(1, len(os.sched_getaffinity(0)))
+    except AttributeError:  # not on macOS
+        return os.cpu_count() or 1
+
+
+class Graph:
+    """One exported encoder.
+
+    Args:
+        path: the .onnx file.
+        threads: threads of one run; 0 takes every usable core.
+
+    Raises:
+        ArtifactError: the file is not a graph with the expected inputs and output.
+    """
+
+    def __init__(self, path: Path, *, threads: int = 0) -> None:
+        try:
+            import onnxruntime as ort
+        except ImportError:
+            raise MissingExtraError("serve", "running a model") from None
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads or usable_cores()
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Threads that spin between runs take the cores from whoever shares the machine.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session: Any = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            names = [value.name for value in self._session.get_inputs()]
+            _, self.hidden_states, self.width = self._session.get_outputs()[0].shape
+        except Exception as error:
+            raise ArtifactError(f"ONNX Runtime cannot load this graph: {error}", where=str(path)) from None
+        if names != ["input_ids", "attention_mask"]:
+            raise ArtifactError(f"the graph's inputs are {names}", where=str(path))
+
+    def run(self, input_ids: Int64Array, attention_mask: Int64Array) -> Float32Array:
+        """Run one batch: ids and mask (N, T) to pooled hidden states (N, H, D)."""
+        (pooled,) = self._session.run(["pooled"], {"input_ids": input_ids, "attention_mask": attention_mask})
+        return np.asarray(pooled, dtype=np.float32)
+
+
+def normalised(pooled: Float32Array) -> Float32Array:
+    """Return pooled hidden states (N, H, D) with every state brought to length 1."""
+    norms = np.linalg.norm(pooled, axis=2, keepdims=True)
+    return np.asarray(pooled / np.maximum(norms, 1e-12))
+
+
+def length_batches(lengths: Sequence[int], max_batch_tokens: int) -> list[list[int]]:
+    """Group row numbers into batches of one length each, at most `max_batch_tokens` tokens a batch (or one row).
+
+    Rows of one batch share their length, so nothing is padded and a row's result does not depend on its mates.
+    """
+    order = sorted(range(len(lengths)), key=lambda row: (lengths[row], row))
+    batches: list[list[int]] = []
+    for row in order:
+        length = max(1, lengths[row])
+        room = max(1, max_batch_tokens // length)
+        if batches and lengths[batches[-1][0]] == lengths[row] and len(batches[-1]) < room:
+            batches[-1].append(row)
+        else:
+            batches.append([row])
+    return batches

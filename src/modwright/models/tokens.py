@@ -1,0 +1,67 @@
+"""A base's tokenizer: ids for the graph, character offsets for windows. Truncation and padding are always off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modwright.errors import ArtifactError, MissingExtraError
+
+TOKENIZER_FILE = "tokenizer.json"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSpan:
+    """One token of a text: characters [begin, end), and whether it starts a word."""
+
+    begin: int
+    end: int
+    starts_word: bool
+
+
+class Tokenizer:
+    """Wraps a `tokenizer.json`.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ArtifactError: the file is missing or is no tokenizer.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            from tokenizers import Tokenizer as Backend
+        except ImportError:
+            raise MissingExtraError("serve", "reading a tokenizer") from None
+        try:
+            self._backend: Any = Backend.from_file(str(path))
+        except Exception as error:  # the library raises bare Exception
+            raise ArtifactError(f"is not a tokenizer: {error}", where=str(path)) from None
+        # Published files carry a truncation length (128 for MiniLM) that would cut texts silently.
+        self._backend.no_truncation()
+        self._backend.no_padding()
+        self.specials = int(self._backend.num_special_tokens_to_add(False))
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return token ids with the special tokens, one list per text, never cut."""
+        return [encoding.ids for encoding in self._backend.encode_batch(list(texts))]
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens of each text, special tokens included."""
+        return [len(ids) for ids in self.ids(texts)]
+
+    def spans(self, texts: Sequence[str]) -> list[list[TokenSpan]]:
+        """Return each text's tokens with their characters, special tokens left out."""
+        encodings = self._backend.encode_batch(list(texts), add_special_tokens=False)
+        return [_spans(encoding) for encoding in encodings]
+
+
+def _spans(encoding: Any) -> list[TokenSpan]:
+    words = encoding.word_ids
+    return [
+        TokenSpan(begin, end, index == 0 or words[index] is None or words[index] != words[index - 1])
+        for index, (begin, end) in enumerate(encoding.offsets)
+    ]

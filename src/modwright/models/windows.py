@@ -1,0 +1,127 @@
+"""Long texts as overlapping windows: nothing is cut, and the answer can say which characters decided.
+
+Windows begin and end at words where a word fits. Each base sees the same characters, whatever its tokenizer makes of
+them; a window that is too long for one of several tokenizers is halved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from modwright.models.tokens import Tokenizer, TokenSpan
+from modwright.schema import FloatArray, IntArray, Target, TargetKind
+
+
+class SingleLabelRule(StrEnum):
+    """How the windows of one document are combined for a single-label target."""
+
+    MEAN = "mean"  # average of the windows' probabilities
+    WORST = "worst"  # the window in which the negative labels are least probable; mean where there is none
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRule:
+    """How texts become windows.
+
+    Attributes:
+        tokens: longest window in tokens, special tokens included.
+        overlap: share of a window that the next one repeats, 0 to under 1.
+        single_label: how the windows of a single-label target are combined.
+    """
+
+    tokens: int
+    overlap: float
+    single_label: SingleLabelRule
+
+    def cut(self, texts: Sequence[str], tokenizers: Sequence[Tokenizer]) -> list[list[tuple[int, int]]]:
+        """Return for each text its windows as character spans [from, to), in order, at least one each."""
+        first, others = tokenizers[0], tokenizers[1:]
+        budget = max(1, self.tokens - first.specials)
+        result: list[list[tuple[int, int]]] = []
+        for text, tokens in zip(texts, first.spans(texts), strict=True):
+            if len(tokens) <= budget:
+                spans = [(0, len(text))]
+            else:
+                spans = list(_cut_tokens(tokens, budget, int(budget * self.overlap)))
+            result.append(_fit(text, spans, others, self.tokens) if others else spans)
+        return result
+
+
+def _cut_tokens(tokens: Sequence[TokenSpan], budget: int, repeat: int) -> Iterator[tuple[int, int]]:
+    begin, total = 0, len(tokens)
+    while True:
+        end = min(begin + budget, total)
+        if end < total:
+            end = _back_to_word(tokens, end, begin + 1)
+        yield tokens[begin].begin, tokens[end - 1].end
+        if end == total:
+            return
+        begin = _back_to_word(tokens, max(begin + 1, end - repeat), begin + 1)
+
+
+def _back_to_word(tokens: Sequence[TokenSpan], index: int, lowest: int) -> int:
+    """Return the nearest word start at or before `index`, or `index` itself where none lies at or after `lowest`."""
+    for candidate in range(index, lowest - 1, -1):
+        if tokens[candidate].starts_word:
+            return candidate
+    return index
+
+
+def _fit(
+    text: str, spans: list[tuple[int, int]], tokenizers: Sequence[Tokenizer], max_tokens: int
+) -> list[tuple[int, int]]:
+    fitting: list[tuple[int, int]] = []
+    pending = list(reversed(spans))
+    while pending:
+        begin, end = pending.pop()
+        longest = max(tokenizer.lengths([text[begin:end]])[0] for tokenizer in tokenizers)
+        if longest <= max_tokens or end - begin <= 1:
+            fitting.append((begin, end))
+        else:
+            middle = (begin + end) // 2
+            pending += [(middle, end), (begin, middle)]
+    return fitting
+
+
+def owners(windows: Sequence[Sequence[tuple[int, int]]]) -> IntArray:
+    """Return for every window, in order, the number of the document it belongs to: (W,)."""
+    return np.repeat(np.arange(len(windows)), [len(spans) for spans in windows]).astype(np.int64)
+
+
+def combine(
+    target: Target, scores: FloatArray, starts: IntArray, rule: SingleLabelRule
+) -> tuple[FloatArray, IntArray]:
+    """Combine window scores into document scores.
+
+    Args:
+        target: whose labels the columns are.
+        scores: (W, L) window probabilities, the windows of one document side by side.
+        starts: (N,) where each document's windows begin.
+        rule: for single-label targets.
+
+    Returns:
+        Document probabilities (N, L), and (N, L) the number of the window that decided each label.
+    """
+    counts = np.diff(np.append(starts, len(scores)))
+    if target.kind is TargetKind.MULTI_LABEL:
+        return _highest(scores, starts, counts)
+    if rule is SingleLabelRule.WORST and target.negative_labels:
+        harmful = 1.0 - scores[:, [target.index(label) for label in target.negative_labels]].sum(axis=1)
+        _, deciding = _highest(harmful[:, None], starts, counts)
+        windows = deciding[:, 0]
+        return scores[windows], np.repeat(windows[:, None], scores.shape[1], axis=1)
+    mean = np.add.reduceat(scores, starts, axis=0) / counts[:, None]
+    _, deciding = _highest(scores, starts, counts)
+    return mean, deciding
+
+
+def _highest(scores: FloatArray, starts: IntArray, counts: IntArray) -> tuple[FloatArray, IntArray]:
+    """Return each document's maximum per column and the first window that reaches it."""
+    best = np.maximum.reduceat(scores, starts, axis=0)
+    reached = scores >= np.repeat(best, counts, axis=0)
+    numbers = np.where(reached, np.arange(len(scores))[:, None], len(scores))
+    return best, np.minimum.reduceat(numbers, starts, axis=0).astype(np.int64)

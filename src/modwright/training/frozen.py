@@ -1,0 +1,277 @@
+"""How a frozen classifier becomes one: features, heads chosen out of fold, calibration, thresholds, the final fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from modwright.data.split import folds
+from modwright.evaluation.calibration import TargetCalibration, fit_calibration
+from modwright.evaluation.thresholds import OperatingPoint, choose_thresholds
+from modwright.models.embedding_cache import EmbeddingCache
+from modwright.models.features import Features, Featuriser, FrozenBase, Progress
+from modwright.models.frozen import FrozenClassifier
+from modwright.models.heads import HeadKind, probabilities
+from modwright.models.windows import SingleLabelRule, WindowRule, combine
+from modwright.recipe import Recipe
+from modwright.schema import FloatArray, Input, IntArray, Schema, Target
+from modwright.training.basis import Basis, Float32Array, make_basis, median_squared_distance, pick_landmarks
+from modwright.training.documents import Documents
+from modwright.training.events import Chosen, Event, Stage, Step, Warned
+from modwright.training.selection import HeadChoice, Question, document_log_loss, out_of_fold, rounds
+from modwright.training.solver import Solution, solve
+
+#: The validation loss is measured at every so many steps, and at the last.
+VALIDATION_EVERY = 25
+_WINDOW_MULTIPLE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRows:
+    """Labelled inputs.
+
+    Attributes:
+        inputs: N of them.
+        labels: target to (N, L) values in 0..1, NaN unknown.
+        weights: (N,) of the rows.
+        groups: (N,) rows that share a key are never on both sides of a fold.
+    """
+
+    inputs: Sequence[Input]
+    labels: Mapping[str, FloatArray]
+    weights: FloatArray
+    groups: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenFit:
+    """A trained frozen model.
+
+    Attributes:
+        classifier: without calibration.
+        calibration: per target, fitted out of fold.
+        operating_point: thresholds of best F1 out of fold, on calibrated scores.
+        out_of_fold: target to (N, L) calibrated scores of the training rows, each by fits that have not seen it.
+        choices: target to the head it got.
+    """
+
+    classifier: FrozenClassifier
+    calibration: dict[str, TargetCalibration]
+    operating_point: OperatingPoint
+    out_of_fold: dict[str, FloatArray]
+    choices: dict[str, HeadChoice]
+
+
+def fit(
+    recipe: Recipe,
+    schema: Schema,
+    rows: TrainingRows,
+    bases: Sequence[FrozenBase],
+    *,
+    validation: TrainingRows | None = None,
+    caches: Sequence[EmbeddingCache] | None = None,
+    progress: Progress | None = None,
+) -> Generator[Event, None, FrozenFit]:
+    """Train on rows, yielding events, returning the fit; nothing is chosen on other rows than these.
+
+    Args:
+        recipe: of the family frozen.
+        schema: the targets of the rows.
+        rows: at least as many groups as two folds need.
+        bases: as the recipe names them.
+        validation: only measured, never chosen on.
+        caches: one per base, or None.
+        progress: told how far embedding is.
+
+    Raises:
+        DataError: too few groups for two folds.
+    """
+    if recipe.training.learning_rate is not None:
+        yield Warned("learning_rate is ignored: the solver of the family 'frozen' sets its own step")
+    yield Stage("embed", 0, len(rows.inputs))
+    featuriser = _featuriser(recipe, rows.inputs, bases)
+    features = featuriser(rows.inputs, caches=caches, progress=progress)
+    yield Stage("embed", len(rows.inputs), len(rows.inputs))
+    landmarks = pick_landmarks(features.rows, recipe.head.max_landmarks, recipe.seed)
+    bench = _Bench(recipe, schema, rows, features, landmarks)
+    scores, choices = {}, {}
+    for number, target in enumerate(schema):
+        yield Stage("choose heads", number, len(schema.targets))
+        choices[target.name], scores[target.name] = bench.choose(target)
+        choice = choices[target.name]
+        yield Chosen(target.name, str(choice.kind), choice.c, choice.gamma, choice.log_loss)
+    calibration = {
+        target.name: fit_calibration(target, scores[target.name], rows.labels[target.name], rows.weights)
+        for target in schema
+    }
+    calibrated = {name: calibration[name].apply(values) for name, values in scores.items()}
+    operating_point = choose_thresholds(schema, calibrated, rows.labels, rows.weights)
+    held = None
+    if validation is not None:
+        held = (validation, featuriser(validation.inputs, caches=caches))
+    solutions = yield from bench.final_fit(choices, held)
+    heads = {name: bench.basis(choices[name]).head(solved.theta, solved.bias) for name, solved in solutions.items()}
+    uses_kernel = any(choice.kind is HeadKind.RBF for choice in choices.values())
+    kept = landmarks if uses_kernel else landmarks[:0]
+    classifier = FrozenClassifier(schema, featuriser, heads, kept)
+    return FrozenFit(classifier, calibration, operating_point, calibrated, choices)
+
+
+def _featuriser(recipe: Recipe, inputs: Sequence[Input], bases: Sequence[FrozenBase]) -> Featuriser:
+    window = recipe.window
+    lengths = bases[0].tokenizer.lengths([value[-1].content for value in inputs])
+    wanted = float(np.quantile(lengths, window.quantile)) if lengths else float(window.min_tokens)
+    rounded = math.ceil(wanted / _WINDOW_MULTIPLE) * _WINDOW_MULTIPLE
+    most = min(window.max_tokens, *(base.max_tokens for base in bases))
+    rule = WindowRule(
+        max(min(rounded, most), min(window.min_tokens, most)), window.overlap, SingleLabelRule(window.single_label)
+    )
+    return Featuriser(
+        bases,
+        rule,
+        uses_context=any(len(value) > 1 for value in inputs),
+        max_batch_tokens=recipe.embedding.max_batch_tokens,
+    )
+
+
+class _Bench:
+    """The training rows as features, and the bases of heads that were tried on them."""
+
+    def __init__(
+        self, recipe: Recipe, schema: Schema, rows: TrainingRows, features: Features, landmarks: Float32Array
+    ) -> None:
+        self._recipe = recipe
+        self._schema = schema
+        self._rows = rows
+        self._features = features
+        self._landmarks = landmarks
+        self._unit = 1.0 / median_squared_distance(landmarks)
+        self._documents = Documents.of(features.starts, len(features.rows), rows.weights)
+        self._rule = SingleLabelRule(recipe.window.single_label)
+        self._bases: dict[tuple[HeadKind, float], Basis] = {}
+        together = np.concatenate([rows.labels[target.name] for target in schema], axis=1)
+        number = max(2, min(recipe.head.folds, len(set(rows.groups))))
+        self._fold = folds(rows.groups, together, number, recipe.seed)
+
+    def choose(self, target: Target) -> tuple[HeadChoice, FloatArray]:
+        """Return the best head of a target and its scores out of fold (N, L), uncalibrated."""
+        some = self._selection_rows()
+        question = self._question(target, some)
+        best: tuple[HeadChoice, FloatArray] | None = None
+        for kind, gamma in self._shapes():
+            basis = self.basis_of(kind, gamma) if some is None else self._build(kind, gamma, some)
+            for c, scores in out_of_fold(basis, question, self._recipe.head.c):
+                loss = document_log_loss(target, scores, question.truth, question.documents.weights)
+                if best is None or loss < best[0].log_loss:
+                    best = HeadChoice(kind, c, gamma, loss), scores
+        assert best is not None
+        if some is None:
+            return best
+        choice = best[0]
+        question = self._question(target, None)
+        return choice, next(iter(out_of_fold(self.basis(choice), question, [choice.c])))[1]
+
+    def final_fit(
+        self, choices: Mapping[str, HeadChoice], held: tuple[TrainingRows, Features] | None
+    ) -> Generator[Event, None, dict[str, Solution]]:
+        """Fit every target on all rows, one step of each at a time, and yield the loss of each step."""
+        running = {target.name: self._fit_steps(target, choices[target.name]) for target in self._schema}
+        solutions: dict[str, Solution] = {}
+        most = self._recipe.training.training_steps
+        for number in range(1, most + 1):
+            for name in list(running):
+                solution = next(running[name], None)
+                if solution is None:
+                    del running[name]
+                else:
+                    solutions[name] = solution
+            last = number == most or not running
+            if last and not running and number > 1:
+                number -= 1  # this round of asking moved nothing
+            valid = None
+            if held is not None and (last or number % VALIDATION_EVERY == 0):
+                valid = self._loss(solutions, choices, *held)
+            if not (last and not running) or valid is not None or number == 1:
+                yield Step(number, self._loss(solutions, choices, self._rows, self._features), valid)
+            if last:
+                break
+        return solutions
+
+    def _fit_steps(self, target: Target, choice: HeadChoice) -> Iterator[Solution]:
+        basis = self.basis(choice)
+        question = self._question(target, None)
+        size = len(target.labels)
+        seen = np.ones((len(basis.rows), size))
+        solution: Solution | None = None
+        for fits in rounds(basis, question, seen, np.full(size, choice.c), lambda: solution):
+            for solution in solve(basis, fits, solution):
+                yield solution
+                if solution.settled:
+                    break
+
+    def _loss(
+        self,
+        solutions: Mapping[str, Solution],
+        choices: Mapping[str, HeadChoice],
+        rows: TrainingRows,
+        features: Features,
+    ) -> float:
+        """Return the mean over targets of the masked log-loss of documents, uncalibrated."""
+        losses = []
+        for target in self._schema:
+            basis = self.basis(choices[target.name])
+            own = features is self._features
+            transformed = basis.rows if own else basis.transform(features.rows, self._landmarks)
+            logits = solutions[target.name].logits(transformed)
+            scores, _ = combine(target, probabilities(logits, target.kind), features.starts, self._rule)
+            losses.append(document_log_loss(target, scores, rows.labels[target.name], rows.weights))
+        return float(np.mean(losses))
+
+    def basis(self, choice: HeadChoice) -> Basis:
+        """Return the basis of a chosen head over all rows."""
+        return self.basis_of(choice.kind, choice.gamma)
+
+    def basis_of(self, kind: HeadKind, gamma: float) -> Basis:
+        """Return a basis over all rows, made once."""
+        if (kind, gamma) not in self._bases:
+            self._bases[kind, gamma] = self._build(kind, gamma, None)
+        return self._bases[kind, gamma]
+
+    def _build(self, kind: HeadKind, gamma: float, some: IntArray | None) -> Basis:
+        documents = self._documents
+        windows = np.arange(len(documents.owner)) if some is None else _windows_of(documents, some)
+        return make_basis(
+            self._features.rows[windows], documents.row_weights[windows], self._landmarks, kind, gamma
+        )
+
+    def _shapes(self) -> Iterator[tuple[HeadKind, float]]:
+        for kind in map(HeadKind, self._recipe.head.kinds):
+            if kind is HeadKind.LINEAR:
+                yield kind, 0.0
+            else:
+                yield from ((kind, self._unit * gamma) for gamma in self._recipe.head.gamma)
+
+    def _selection_rows(self) -> IntArray | None:
+        """Return the documents that heads are compared on, None for all."""
+        total, most = len(self._rows.inputs), self._recipe.head.selection_rows
+        if total <= most:
+            return None
+        return np.sort(np.random.default_rng(self._recipe.seed).choice(total, size=most, replace=False))
+
+    def _question(self, target: Target, some: IntArray | None) -> Question:
+        documents, fold, truth = self._documents, self._fold, self._rows.labels[target.name]
+        if some is not None:
+            counts = np.bincount(documents.owner, minlength=len(documents.starts))[some]
+            starts = (np.cumsum(counts) - counts).astype(np.int64)
+            documents = Documents.of(starts, int(counts.sum()), documents.weights[some])
+            fold, truth = fold[some], truth[some]
+        return Question(target, truth, fold, documents, self._rule, self._recipe.window.rounds)
+
+
+def _windows_of(documents: Documents, some: IntArray) -> IntArray:
+    chosen = np.zeros(len(documents.starts), dtype=bool)
+    chosen[some] = True
+    return np.flatnonzero(chosen[documents.owner])

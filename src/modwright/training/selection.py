@@ -1,0 +1,116 @@
+"""Which head, how strongly regularised: compared on scores out of fold, on training rows alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from modwright.models.heads import HeadKind, probabilities
+from modwright.models.windows import SingleLabelRule, combine
+from modwright.schema import FloatArray, IntArray, Target, TargetKind
+from modwright.training.basis import Basis
+from modwright.training.documents import Documents
+from modwright.training.solver import Fits, Solution, solve
+
+#: Cells of the largest array that one round of joint fits may hold.
+_MOST_CELLS = 20_000_000
+#: Steps after which a fit out of fold is taken as it is.
+_MOST_STEPS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class HeadChoice:
+    """A kind of head, its strength of regularisation and kernel width, and what it scored out of fold."""
+
+    kind: HeadKind
+    c: float
+    gamma: float
+    log_loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One target's rows, as every fit of it needs them: truth (N, L) with NaN unknown, fold (N,) of each document."""
+
+    target: Target
+    truth: FloatArray
+    fold: IntArray
+    documents: Documents
+    rule: SingleLabelRule
+    rounds: int
+
+
+def out_of_fold(basis: Basis, question: Question, strengths: Sequence[float]) -> Iterator[tuple[float, FloatArray]]:
+    """Yield each strength C with the probabilities (N, L) of documents that the fit behind them has not seen."""
+    folds = int(question.fold.max()) + 1
+    columns = folds * len(question.target.labels)
+    at_once = max(1, _MOST_CELLS // max(1, len(basis.rows) * columns))
+    for begin in range(0, len(strengths), at_once):
+        some = strengths[begin : begin + at_once]
+        yield from zip(some, _held_out(basis, question, some, folds), strict=True)
+
+
+def _held_out(
+    basis: Basis, question: Question, strengths: Sequence[float], folds: int
+) -> Iterator[FloatArray]:
+    target, documents = question.target, question.documents
+    size = len(target.labels)
+    # Columns: fold, then strength, then label.
+    left_out = question.fold[documents.owner]
+    seen = np.concatenate(
+        [np.repeat((left_out != fold)[:, None], len(strengths) * size, axis=1) for fold in range(folds)], axis=1
+    )
+    c = np.tile(np.repeat(np.asarray(strengths, dtype=np.float64), size), folds)
+    logits = fit(basis, question, seen, c).logits(basis.rows)
+    for number in range(len(strengths)):
+        own = np.zeros((len(basis.rows), size))
+        for fold in range(folds):
+            begin = (fold * len(strengths) + number) * size
+            rows = left_out == fold
+            own[rows] = logits[rows, begin : begin + size]
+        yield combine(target, probabilities(own, target.kind), documents.starts, question.rule)[0]
+
+
+def fit(basis: Basis, question: Question, seen: FloatArray, c: FloatArray) -> Solution:
+    """Return the settled fits of Q problems; `seen` (W, Q * L) masks the rows of each, c is (Q * L,)."""
+    solution: Solution | None = None
+    for fits in rounds(basis, question, seen, c, lambda: solution):
+        for step, solution in enumerate(solve(basis, fits, solution)):  # noqa: B007
+            if solution.settled or step + 1 >= _MOST_STEPS:
+                break
+    assert solution is not None
+    return solution
+
+
+def rounds(
+    basis: Basis, question: Question, seen: FloatArray, c: FloatArray, latest: Callable[[], Solution | None]
+) -> Iterator[Fits]:
+    """Yield the fits of each round: all windows first, then those that `latest` scores highest."""
+    target, documents = question.target, question.documents
+    size = len(target.labels)
+    truth, share = documents.spread(question.truth)
+    times = len(c) // size
+    truth, weight = np.tile(truth, times), np.tile(share, times) * seen
+    for number in range(question.rounds if documents.has_long else 1):
+        solution = latest()
+        if number and solution is not None:
+            focused = documents.focus(target, question.truth, weight, solution.logits(basis.rows), question.rule)
+            yield Fits(target.kind, size, truth, focused, c)
+        else:
+            yield Fits(target.kind, size, truth, weight, c)
+
+
+def document_log_loss(target: Target, scores: FloatArray, truth: FloatArray, weights: FloatArray) -> float:
+    """Return the weighted mean log-loss over known cells (multi-label) or rows (single-label); 0 where none is known."""
+    p = np.clip(scores, 1e-7, 1 - 1e-7)
+    known = ~np.isnan(truth)
+    y = np.where(known, truth, 0.0)
+    if target.kind is TargetKind.MULTI_LABEL:
+        loss = np.where(known, -(y * np.log(p) + (1 - y) * np.log(1 - p)), 0.0)
+        weight = known * weights[:, None]
+    else:
+        loss = -(y * np.log(p)).sum(axis=1)
+        weight = known.all(axis=1) * weights
+    return float((loss * weight).sum() / max(float(weight.sum()), 1e-12))
