@@ -15,6 +15,7 @@
     ├── SourceError         a source of weights or data cannot be reached or refused
     ├── MissingExtraError   an optional part of modwright is not installed
     ├── OverloadedError     the server has no room for this request now
+    │   └── UnavailableError  no answer came in time, or the server is going away
     └── ScoringError        the model failed on this batch; the server lives on
 
 Faces translate these: the command line to exit codes, the HTTP API to status codes. Nothing else is caught there.
@@ -181,6 +182,13 @@ class OverloadedError(ModwrightError):
     def __init__(self, message: str, *, retry_after_s: float) -> None:
         super().__init__(message, remedy=f"try again in {retry_after_s:g} s")
         self.retry_after_s = retry_after_s
+
+
+class UnavailableError(OverloadedError):
+    """No answer came in time, or the server is going away."""
+
+    code = "unavailable"
+    status = 503
 
 
 class ScoringError(ModwrightError):

@@ -47,7 +47,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise IntegrityError("file is missing", where=str(path)) from None
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise IntegrityError(f"is not valid JSON: {error}", where=str(path)) from None
 
 
@@ -109,25 +109,18 @@ def locked(path: Path) -> Iterator[None]:
 def staged_folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
     """Give an empty staging folder that becomes ``final`` at the end, whole or not at all.
 
-    A staging folder that a killed process left is emptied first. On an exception the staging folder is removed and
-    ``final`` stays as it was. With ``replace`` an existing ``final`` is swapped out at the end.
+    What a killed process left is put right first. On an exception the staging folder is removed and ``final`` stays
+    as it was. With ``replace`` an existing ``final`` is swapped out at the end. Processes that stage the same folder
+    wait for each other.
 
     Raises:
-        UsageError: ``final`` exists and ``replace`` is not set, or it is a file.
+        UsageError: ``final`` exists and is not empty and ``replace`` is not set, or it is a file.
     """
-    if final.is_file() or (final.exists() and not replace and any(final.iterdir())):
-        raise UsageError("exists already", where=str(final), remedy="choose another folder or remove this one")
+    _refuse_existing(final, replace)  # before waiting for the lock, which may take as long as a training run
     with locked(final):
-        staging = final.parent / f".{final.name}.partial"
-        old = final.parent / f".{final.name}.old"
-        if old.exists():
-            # A process died between the two renames of a swap: bring the old one back, or finish removing it.
-            if final.exists():
-                shutil.rmtree(old)
-            else:
-                old.rename(final)
-        if staging.exists():
-            shutil.rmtree(staging)
+        staging, old, _ = _beside(final)
+        _recover(final, staging, old)
+        _refuse_existing(final, replace)
         staging.mkdir(parents=True)
         try:
             yield staging
@@ -135,22 +128,60 @@ def staged_folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
             shutil.rmtree(staging, ignore_errors=True)
             raise
         sync_tree(staging)
+        _swap_in(final, staging, old)
+
+
+def _refuse_existing(final: Path, replace: bool) -> None:
+    if final.is_file() or (final.exists() and not replace and any(final.iterdir())):
+        raise UsageError(
+            "exists already", where=str(final), remedy="choose another folder or remove this one"
+        )
+
+
+def _recover(final: Path, staging: Path, old: Path) -> None:
+    """Put right what a killed process left: the old folder comes back, or its removal is finished."""
+    if old.exists():
         if final.exists():
-            final.rename(old)
-            staging.rename(final)
             shutil.rmtree(old)
         else:
-            staging.rename(final)
+            old.rename(final)
+    if staging.exists():
+        shutil.rmtree(staging)
+
+
+def _swap_in(final: Path, staging: Path, old: Path) -> None:
+    if final.exists():
+        final.rename(old)
+        staging.rename(final)
+        shutil.rmtree(old)
+    else:
+        staging.rename(final)
+    _sync(final.parent)
+
+
+def has_leftovers(final: Path) -> bool:
+    """Say whether a writer of ``final`` is at work or was killed: writing it again clears what it left."""
+    return any(path.exists() for path in _beside(final))
+
+
+def _beside(final: Path) -> tuple[Path, Path, Path]:
+    """Return the staging folder, the folder that is being replaced, and the lock."""
+    staging, old, lock = (final.parent / f".{final.name}.{end}" for end in ("partial", "old", "lock"))
+    return staging, old, lock
 
 
 def sync_tree(folder: Path) -> None:
     """Flush every file and folder below ``folder`` to disk, so that a rename never outlives its content."""
     for path in [*folder.rglob("*"), folder]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text_atomic(path: Path, text: str) -> None:

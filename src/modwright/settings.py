@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from modwright.errors import SettingsError, nearest
 
 _PREFIX = "MODWRIGHT_"
+#: Variables of the test suite; no setting of a deployment.
+_OF_THE_TESTS = "MODWRIGHT_TEST_"
 
 
 class Settings(BaseModel):
@@ -18,18 +20,32 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    home: Path = Field(default_factory=lambda: Path.home() / ".modwright", description="Folder of everything local.")
+    home: Path = Field(
+        default_factory=lambda: Path.home() / ".modwright", description="Folder of everything local."
+    )
     cache: Path | None = Field(default=None, description="Folder of downloads; <home>/cache when not set.")
-    default_model: str | None = Field(default=None, description="Model that answers requests which name none.")
+    default_model: str | None = Field(
+        default=None, description="Model that answers requests which name none."
+    )
     host: str = Field(default="127.0.0.1", description="Address the server listens on.")
-    port: int = Field(default=8000, ge=0, le=65535, description="Port the server listens on; 0 takes a free one.")
+    port: int = Field(
+        default=8000, ge=0, le=65535, description="Port the server listens on; 0 takes a free one."
+    )
     max_body_bytes: int = Field(default=10_000_000, ge=1_000, description="Largest request body.")
     max_inputs: int = Field(default=1_024, ge=1, description="Most inputs in one request.")
     max_input_chars: int = Field(default=1_000_000, ge=100, description="Most characters in one input.")
-    max_queue_chars: int = Field(default=20_000_000, ge=1_000, description="Characters waiting to be scored, at most.")
-    max_batch_chars: int = Field(default=64_000, ge=100, description="Characters handed to the model at once.")
-    request_timeout_s: float = Field(default=60.0, gt=0, description="Seconds a request may wait for its scores.")
-    threads: int = Field(default=0, ge=0, description="Threads of the model; 0 takes every core this process may use.")
+    max_queue_chars: int = Field(
+        default=20_000_000, ge=1_000, description="Characters waiting to be scored, at most."
+    )
+    max_batch_chars: int = Field(
+        default=64_000, ge=100, description="Characters handed to the model at once."
+    )
+    request_timeout_s: float = Field(
+        default=60.0, gt=0, description="Seconds a request may wait for its scores."
+    )
+    threads: int = Field(
+        default=0, ge=0, description="Threads of the model; 0 takes every core this process may use."
+    )
 
     @property
     def cache_dir(self) -> Path:
@@ -46,7 +62,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     environ = os.environ if environ is None else environ
     values: dict[str, str] = {}
     for key, value in environ.items():
-        if not key.startswith(_PREFIX):
+        if not key.startswith(_PREFIX) or key.startswith(_OF_THE_TESTS):
             continue
         name = key.removeprefix(_PREFIX).lower()
         if name not in Settings.model_fields:

@@ -11,7 +11,6 @@ from serving_fakes import FailingClassifier, deployments, settings
 import modwright.errors as tree
 from modwright.api.app import create_app
 from modwright.api.errors import STATUS, refusal, status_of
-from modwright.serving.batcher import UnavailableError
 
 POSTS = ("/v1/classifications", "/v1/chat/classifications", "/v1/moderations", "/v1/chat/moderations")
 GETS = ("/v1/models", "/v1/models/goose")
@@ -163,10 +162,10 @@ def test_every_class_of_the_tree_has_a_status():
     classes = [
         item for _, item in inspect.getmembers(tree, inspect.isclass) if issubclass(item, tree.ModwrightError)
     ]
-    for kind in (*classes, UnavailableError):
+    for kind in classes:
         error = kind.__new__(kind)
         assert status_of(error) == kind.status, kind
-    assert set(STATUS) <= {*classes, UnavailableError}
+    assert set(STATUS) <= {*classes}
 
 
 def test_an_exception_that_is_not_ours_keeps_its_message_to_itself():

@@ -8,9 +8,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from serving_fakes import settings
 
-from modwright.errors import OverloadedError, ScoringError
+from modwright.errors import OverloadedError, ScoringError, UnavailableError
 from modwright.schema import text_input
-from modwright.serving.batcher import Batcher, UnavailableError, cost
+from modwright.serving.batcher import Batcher, cost
 
 
 class Recorder:

@@ -9,11 +9,11 @@ from modwright.errors import (
     RequestError,
     ScoringError,
     SettingsError,
+    UnavailableError,
     UsageError,
 )
 from modwright.schema import text_input
 from modwright.serving import deployments as module
-from modwright.serving.batcher import UnavailableError
 from modwright.serving.deployments import Deployment, Deployments
 from modwright.serving.engine import Engine
 

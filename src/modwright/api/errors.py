@@ -27,8 +27,8 @@ from modwright.errors import (
     RequestError,
     ScoringError,
     SourceError,
+    UnavailableError,
 )
-from modwright.serving.batcher import UnavailableError
 
 #: Error class to status; an error takes the entry of its nearest ancestor.
 STATUS: Mapping[type[ModwrightError], int] = {

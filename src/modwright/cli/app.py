@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import sys
+from typing import Any
 
 import typer
 
@@ -34,7 +35,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def root(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
 ) -> None:
     """Train, prove and serve your own moderation classifiers on your own machines."""
 
@@ -44,6 +47,20 @@ def load_commands() -> typer.Typer:
     for name in _COMMANDS:
         importlib.import_module(f"modwright.cli.{name}")
     return app
+
+
+def _body(error: ModwrightError) -> dict[str, Any]:
+    """Return an error as JSON-ready data; one that gathers several (`DataProblemsError`) lists them."""
+    body: dict[str, Any] = {
+        "code": error.code,
+        "message": error.message,
+        "where": error.where,
+        "remedy": error.remedy,
+    }
+    gathered = getattr(error, "problems", ())  # by attribute: importing its class would need polars
+    if gathered:
+        body["problems"] = [_body(problem) for problem in gathered]
+    return body
 
 
 def main() -> None:
@@ -57,8 +74,7 @@ def main() -> None:
         load_commands()()
     except ModwrightError as error:
         if as_json:
-            body = {"code": error.code, "message": error.message, "where": error.where, "remedy": error.remedy}
-            print(json.dumps({"error": body}), file=sys.stderr)
+            print(json.dumps({"error": _body(error)}), file=sys.stderr)
         else:
             print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -21,7 +21,15 @@ from modwright.data.assemble import label_column, normalised
 from modwright.data.columnar import pl
 from modwright.data.tables import INPUT_COLUMNS
 from modwright.errors import IntegrityError, NotFoundError, UsageError
-from modwright.files import read_json, sha256_file, sha256_json, staged_folder, verify, write_json
+from modwright.files import (
+    has_leftovers,
+    read_json,
+    sha256_file,
+    sha256_json,
+    staged_folder,
+    verify,
+    write_json,
+)
 from modwright.schema import FloatArray, Input, Message, Role, Schema, Target, check_keys, text_input
 
 FORMAT = "modwright-dataset"
@@ -30,7 +38,6 @@ MANIFEST = "dataset.json"
 _KEYS = {"format", "format_version", "schema", "splits", "sources", "steps", "id"}
 _NOT_CONTENT = frozenset({"source"})
 _HASHED_ROWS = 100_000
-_LEFTOVERS = ("partial", "old", "lock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +124,7 @@ def write_dataset(dataset: Dataset, folder: Path, *, replace: bool = False) -> P
         UsageError: the folder holds something else and `replace` is not set.
     """
     if holds(folder, dataset.id):
-        if not any((folder.parent / f".{folder.name}.{end}").exists() for end in _LEFTOVERS):
+        if not has_leftovers(folder):
             return folder
         replace = True  # a killed process left something beside it, and writing again clears that away
     elif folder.exists() and not replace and (folder.is_file() or any(folder.iterdir())):

@@ -17,7 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 
-from modwright.errors import ModwrightError, OverloadedError, ScoringError
+from modwright.errors import ModwrightError, OverloadedError, ScoringError, UnavailableError
 from modwright.schema import Input
 from modwright.serving.engine import DEFAULT_OPERATING_POINT, Judgement
 from modwright.serving.fair_queue import INPUT_COST, FairQueue, Place, Waiting
@@ -29,13 +29,6 @@ _RETRY_S = (1.0, 60.0)
 
 #: Judges inputs at an operating point: what `Engine.judge` does.
 Judge = Callable[[Sequence[Input], str], list[Judgement]]
-
-
-class UnavailableError(OverloadedError):
-    """No answer came in time, or the server is going away."""
-
-    code = "unavailable"
-    status = 503
 
 
 class _Request(Waiting):

@@ -7,8 +7,7 @@ from fastapi.responses import JSONResponse
 
 from modwright.api.routes.common import answers, deployments
 from modwright.api.schemas.mistral import Health
-from modwright.errors import ModwrightError
-from modwright.serving.batcher import UnavailableError
+from modwright.errors import ModwrightError, UnavailableError
 
 router = APIRouter(tags=["health"])
 
