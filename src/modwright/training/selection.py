@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,8 @@ from modwright.models.heads import HeadKind, probabilities
 from modwright.models.windows import SingleLabelRule, combine
 from modwright.schema import FloatArray, IntArray, Target, TargetKind
 from modwright.training.basis import Basis
-from modwright.training.documents import Documents
-from modwright.training.solver import Fits, Solution, solve
+from modwright.training.documents import Documents, whole_rows
+from modwright.training.solver import SELECTION_TOLERANCE, Fits, Solution, solve
 
 #: Cells of the largest array that one round of joint fits may hold.
 _MOST_CELLS = 20_000_000
@@ -32,7 +32,7 @@ class HeadChoice:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One target's rows, as every fit of it needs them: truth (N, L) with NaN unknown, fold (N,) of each document."""
+    """One target's rows as every fit needs them: truth (N, L), NaN unknown, and fold (N,) of documents."""
 
     target: Target
     truth: FloatArray
@@ -41,9 +41,16 @@ class Question:
     rule: SingleLabelRule
     rounds: int
 
+    @property
+    def passes(self) -> int:
+        """Return how many rounds make a difference: one where every document is a single window."""
+        return self.rounds if self.documents.has_long else 1
 
-def out_of_fold(basis: Basis, question: Question, strengths: Sequence[float]) -> Iterator[tuple[float, FloatArray]]:
-    """Yield each strength C with the probabilities (N, L) of documents that the fit behind them has not seen."""
+
+def out_of_fold(
+    basis: Basis, question: Question, strengths: Sequence[float]
+) -> Iterator[tuple[float, FloatArray]]:
+    """Yield each strength C with probabilities (N, L), every document's by a fit that has not seen it."""
     folds = int(question.fold.max()) + 1
     columns = folds * len(question.target.labels)
     at_once = max(1, _MOST_CELLS // max(1, len(basis.rows) * columns))
@@ -60,7 +67,8 @@ def _held_out(
     # Columns: fold, then strength, then label.
     left_out = question.fold[documents.owner]
     seen = np.concatenate(
-        [np.repeat((left_out != fold)[:, None], len(strengths) * size, axis=1) for fold in range(folds)], axis=1
+        [np.repeat((left_out != fold)[:, None], len(strengths) * size, axis=1) for fold in range(folds)],
+        axis=1,
     )
     c = np.tile(np.repeat(np.asarray(strengths, dtype=np.float64), size), folds)
     logits = fit(basis, question, seen, c).logits(basis.rows)
@@ -76,35 +84,33 @@ def _held_out(
 def fit(basis: Basis, question: Question, seen: FloatArray, c: FloatArray) -> Solution:
     """Return the settled fits of Q problems; `seen` (W, Q * L) masks the rows of each, c is (Q * L,)."""
     solution: Solution | None = None
-    for fits in rounds(basis, question, seen, c, lambda: solution):
-        for step, solution in enumerate(solve(basis, fits, solution)):  # noqa: B007
-            if solution.settled or step + 1 >= _MOST_STEPS:
+    for _ in range(question.passes):
+        steps = solve(basis, fits_of_round(basis, question, seen, c, solution), solution)
+        for number, latest in enumerate(steps, start=1):
+            solution = latest
+            if latest.settled or number == _MOST_STEPS:
                 break
     assert solution is not None
     return solution
 
 
-def rounds(
-    basis: Basis, question: Question, seen: FloatArray, c: FloatArray, latest: Callable[[], Solution | None]
-) -> Iterator[Fits]:
-    """Yield the fits of each round: all windows first, then those that `latest` scores highest."""
+def fits_of_round(
+    basis: Basis, question: Question, seen: FloatArray, c: FloatArray, before: Solution | None
+) -> Fits:
+    """Return the fits of a round: on all windows first, then on those that the round before scored top."""
     target, documents = question.target, question.documents
-    size = len(target.labels)
     truth, share = documents.spread(question.truth)
-    times = len(c) // size
+    times = len(c) // len(target.labels)
     truth, weight = np.tile(truth, times), np.tile(share, times) * seen
-    for number in range(question.rounds if documents.has_long else 1):
-        solution = latest()
-        if number and solution is not None:
-            focused = documents.focus(target, question.truth, weight, solution.logits(basis.rows), question.rule)
-            yield Fits(target.kind, size, truth, focused, c)
-        else:
-            yield Fits(target.kind, size, truth, weight, c)
+    if before is not None:
+        weight = documents.focus(target, question.truth, weight, before.logits(basis.rows), question.rule)
+    return Fits(target.kind, len(target.labels), truth, weight, c)
 
 
 def document_log_loss(target: Target, scores: FloatArray, truth: FloatArray, weights: FloatArray) -> float:
-    """Return the weighted mean log-loss over known cells (multi-label) or rows (single-label); 0 where none is known."""
+    """Return the weighted mean log-loss of known cells (multi-label) or rows (single-label); 0 if none."""
     p = np.clip(scores, 1e-7, 1 - 1e-7)
+    truth = whole_rows(target, truth)
     known = ~np.isnan(truth)
     y = np.where(known, truth, 0.0)
     if target.kind is TargetKind.MULTI_LABEL:

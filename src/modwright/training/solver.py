@@ -1,8 +1,9 @@
 """Many regularised logistic fits at once: accelerated gradient steps under a fixed diagonal bound.
 
-Each step moves every fit by its gradient over the Böhning-Lindsay bound of its Hessian (1/4 for sigmoids, 1/2 for
-softmax), with Nesterov's momentum, restarted per fit when it points uphill (O'Donoghue and Candès 2015). The bound holds
-for every subset of the rows, so folds and strengths of regularisation share one array and one pair of products a step.
+Each step moves every fit by its gradient over the Böhning-Lindsay bound of its Hessian (1/4 for sigmoids, 1/2
+for softmax), with Nesterov's momentum, restarted per fit when it points uphill (O'Donoghue and Candès 2015).
+The bound holds for every subset of the rows, so folds and strengths of regularisation share one array and one
+pair of products a step.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from modwright.models.heads import probabilities
 from modwright.schema import FloatArray, TargetKind
 from modwright.training.basis import Basis
 
-#: A fit is done when its gradient, measured against the bound, promises less than this share of a nat per row.
-TOLERANCE = 1e-9
+#: A fit is done when its gradient, measured against the bound, promises less than this many nats per row.
+FINAL_TOLERANCE = 1e-9
+#: Enough to tell heads apart: out of fold their losses differ in the third digit.
+SELECTION_TOLERANCE = 1e-6
 
 
 @dataclass(slots=True)
@@ -28,8 +31,8 @@ class Fits:
         kind: sigmoid columns, or softmax over the L columns of a fit.
         labels: L.
         truth: (W, Q * L) values in 0..1; anything where the weight is 0.
-        weight: (W, Q * L) from 0, which masks, to the row's weight in the basis, or the bound does not hold. Softmax
-            fits have one weight per row and fit.
+        weight: (W, Q * L) from 0, which masks, to the row's weight in the basis, or the bound does not hold.
+            Softmax fits have one weight per row and fit.
         c: (Q * L,) inverse strength of regularisation.
     """
 
@@ -42,7 +45,7 @@ class Fits:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """Coefficients theta (R, Q * L), bias (Q * L,), and the masked training loss of each column before this step."""
+    """Coefficients theta (R, Q * L), bias (Q * L,), and each column's training loss before this step."""
 
     theta: FloatArray
     bias: FloatArray
@@ -54,13 +57,14 @@ class Solution:
         return np.asarray(rows @ self.theta + self.bias)
 
 
-def solve(basis: Basis, fits: Fits, start: Solution | None = None) -> Iterator[Solution]:
+def solve(
+    basis: Basis, fits: Fits, start: Solution | None = None, *, tolerance: float = FINAL_TOLERANCE
+) -> Iterator[Solution]:
     """Yield the solution after each step, for as long as it is asked for; the caller stops at `settled`."""
     bound = 0.25 if fits.kind is TargetKind.MULTI_LABEL else 0.5
     total = np.maximum(fits.weight.sum(axis=0), 1e-12)
-    row_total = fits.weight.max(axis=1).sum()
     step = 1.0 / (bound * basis.curvature[:, None] + 1.0 / fits.c)  # (R, Q * L)
-    bias_step = 1.0 / (bound * max(row_total, 1e-12) + 1e-9)
+    bias_step = 1.0 / (bound * basis.total + 1e-9)
     theta = start.theta if start else np.zeros((basis.rows.shape[1], len(fits.c)))
     bias = start.bias if start else _first_bias(fits, total)
     ahead, bias_ahead, momentum = theta, bias, np.ones(len(fits.c))
@@ -79,7 +83,8 @@ def solve(basis: Basis, fits: Fits, start: Solution | None = None) -> Iterator[S
         momentum = np.where(uphill, 1.0, following)
         ahead, bias_ahead = new + beta * (new - theta), new_bias + beta * (new_bias - bias)
         theta, bias = new, new_bias
-        yield Solution(theta, bias, log_loss(logits, fits) / total, bool((promise <= TOLERANCE * total).all()))
+        settled = bool((promise <= tolerance * total).all())
+        yield Solution(theta, bias, log_loss(logits, fits) / total, settled)
 
 
 def _first_bias(fits: Fits, total: FloatArray) -> FloatArray:
@@ -97,7 +102,7 @@ def _probabilities(logits: FloatArray, fits: Fits) -> FloatArray:
 
 
 def log_loss(logits: FloatArray, fits: Fits) -> FloatArray:
-    """Return the masked, weighted log-loss summed over rows, per column (softmax: the share of each column)."""
+    """Return the masked, weighted log-loss summed over rows, per column (softmax: each column's share)."""
     if fits.kind is TargetKind.MULTI_LABEL:
         return np.asarray((fits.weight * (np.logaddexp(0.0, logits) - fits.truth * logits)).sum(axis=0))
     shaped = logits.reshape(len(logits), -1, fits.labels)
