@@ -85,7 +85,8 @@ def fit(basis: Basis, question: Question, seen: FloatArray, c: FloatArray) -> So
     """Return the settled fits of Q problems; `seen` (W, Q * L) masks the rows of each, c is (Q * L,)."""
     solution: Solution | None = None
     for _ in range(question.passes):
-        steps = solve(basis, fits_of_round(basis, question, seen, c, solution), solution)
+        fits = fits_of_round(basis, question, seen, c, solution)
+        steps = solve(basis, fits, solution, tolerance=SELECTION_TOLERANCE)
         for number, latest in enumerate(steps, start=1):
             solution = latest
             if latest.settled or number == _MOST_STEPS:
