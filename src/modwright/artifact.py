@@ -10,8 +10,8 @@
     metrics.json        evaluation
     README.md           model card
 
-The id is the hash of what decides an answer: schema, bases, model files, calibration and thresholds. Times, durations,
-machine paths and package versions are not part of it.
+The id is the hash of what decides an answer: schema, bases, model files, calibration and thresholds. Times,
+durations, machine paths and package versions are not part of it.
 """
 
 from __future__ import annotations
@@ -99,7 +99,17 @@ class Artifact:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Rebuild from `to_json` data; raises SchemaError for unknown or missing keys."""
-        keys = {"id", "family", "schema", "bases", "settings", "dataset_id", "recipe_hash", "packages", "files"}
+        keys = {
+            "id",
+            "family",
+            "schema",
+            "bases",
+            "settings",
+            "dataset_id",
+            "recipe_hash",
+            "packages",
+            "files",
+        }
         check_keys(data, keys | {"format", "format_version"}, MANIFEST)
         return cls(
             id=data["id"],
@@ -143,15 +153,19 @@ def write_manifest(
 
 
 def _identity(
-    family: str, schema: Schema, bases: tuple[BaseIdentity, ...], settings: Mapping[str, Any], files: Mapping[str, str]
+    family: str,
+    schema: Schema,
+    bases: tuple[BaseIdentity, ...],
+    settings: Mapping[str, Any],
+    files: Mapping[str, str],
 ) -> str:
     deciding = {
         name: digest
         for name, digest in files.items()
         if name not in _TOLD_NOT_DECIDING and not name.startswith((SERVING + "/", TOKENIZER + "/"))
     }
-    # The graph is the base's weights under one exporter; the base's own hashes stand for it, so that two machines
-    # with other exporter versions agree on the id. Its bytes are still verified through `files`.
+    # The graph is the base's weights under one exporter; the base's own hashes stand for it, so that two
+    # machines with other exporter versions agree on the id. Its bytes are still verified through `files`.
     return sha256_json(
         {
             "family": family,
@@ -168,25 +182,44 @@ def read_artifact(folder: Path) -> Artifact:
 
     Raises:
         NotFoundError: no such folder, or it holds no artifact.json.
-        ArtifactError: another format or version, unknown keys, a missing, changed or foreign file, or an id that
-            does not follow from the content.
+        ArtifactError: another format or version, unknown keys, a missing or changed file, one that is not
+            listed among those a model is read from, or an id that does not follow from the content.
     """
     if not (folder / MANIFEST).is_file():
-        raise NotFoundError(f"no artifact here: {MANIFEST} is missing", where=str(folder), remedy="name a folder that `modwright train` wrote")
+        raise NotFoundError(
+            f"no artifact here: {MANIFEST} is missing",
+            where=str(folder),
+            remedy="name a folder that `modwright train` wrote",
+        )
     try:
         data = read_json(folder / MANIFEST)
         _check_version(data)
         artifact = Artifact.from_json(data)
         verify(folder, artifact.files)
+        _refuse_unlisted(folder, artifact.files)
+        follows = _identity(
+            artifact.family, artifact.schema, artifact.bases, artifact.settings, artifact.files
+        )
     except ArtifactError:
         raise
     except (IntegrityError, SchemaError) as error:
         raise ArtifactError(error.message, where=error.where or str(folder), remedy=error.remedy) from None
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         raise ArtifactError(f"{MANIFEST} is malformed: {error!r}", where=str(folder)) from None
-    if artifact.id != _identity(artifact.family, artifact.schema, artifact.bases, artifact.settings, artifact.files):
-        raise ArtifactError("the id does not follow from the content", where=str(folder), remedy="train again")
+    if artifact.id != follows:
+        raise ArtifactError(
+            "the id does not follow from the content", where=str(folder), remedy="train again"
+        )
     return artifact
+
+
+def _refuse_unlisted(folder: Path, files: Mapping[str, str]) -> None:
+    for part in (MODEL, TOKENIZER, SERVING):
+        for path in sorted((folder / part).rglob("*")):
+            if path.is_file() and path.relative_to(folder).as_posix() not in files:
+                raise ArtifactError(
+                    f"{MANIFEST} does not list this file", where=str(path), remedy="remove it"
+                )
 
 
 def _check_version(data: Any) -> None:

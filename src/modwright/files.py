@@ -52,7 +52,7 @@ def read_json(path: Path) -> Any:
 
 
 def file_hashes(folder: Path, *, leave_out: frozenset[str] = frozenset()) -> dict[str, str]:
-    """Return relative path (with '/') to sha256 for every file below a folder, sorted, less those left out."""
+    """Return relative path (with '/') to sha256 for every file below a folder, less those left out."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     names = {path.relative_to(folder).as_posix(): path for path in paths}
     return {name: sha256_file(path) for name, path in names.items() if name not in leave_out}
@@ -109,9 +109,9 @@ def locked(path: Path) -> Iterator[None]:
 def staged_folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
     """Give an empty staging folder that becomes ``final`` at the end, whole or not at all.
 
-    What a killed process left is put right first. On an exception the staging folder is removed and ``final`` stays
-    as it was. With ``replace`` an existing ``final`` is swapped out at the end. Processes that stage the same folder
-    wait for each other.
+    What a killed process left is put right first. On an exception the staging folder is removed and ``final``
+    stays as it was. With ``replace`` an existing ``final`` is swapped out at the end. Processes that stage
+    the same folder wait for each other.
 
     Raises:
         UsageError: ``final`` exists and is not empty and ``replace`` is not set, or it is a file.

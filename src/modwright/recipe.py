@@ -1,7 +1,8 @@
-"""Recipes: everything that decides a training run, as a commented TOML file. No default is stated anywhere else.
+"""Recipes: everything that decides a training run, as a commented TOML file. No default is stated elsewhere.
 
-A recipe names each key itself, or says `extends = "fast"` and only what differs. On the command line a recipe is a path
-or a shipped name, and `key.of.table=value` overrides one value; the value is read as TOML, or as a string.
+A recipe names each key itself, or says `extends = "fast"` and only what differs. On the command line a recipe
+is a path or a shipped name, and `key.of.table=value` overrides one value; the value is read as TOML, or as a
+string.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _MOST_EXTENSIONS = 8
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class BaseRecipe(_Strict):
@@ -92,6 +93,14 @@ class Recipe(_Strict):
     training: TrainingRecipe
     evaluation: EvaluationRecipe
 
+    @model_validator(mode="after")
+    def _each_base_once(self) -> Recipe:
+        names = [base.name for base in self.bases]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"the base '{name}' is named twice; list all its layers under one")
+        return self
+
     def to_toml(self) -> str:
         """Return the resolved recipe as TOML."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
@@ -100,14 +109,17 @@ class Recipe(_Strict):
 def shipped_recipes() -> tuple[str, ...]:
     """Return the names of the recipes that come with modwright."""
     folder = resources.files("modwright") / "recipes"
-    return tuple(sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml")))
+    return tuple(
+        sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
+    )
 
 
 def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe by path or shipped name, with overrides such as ``head.folds=10``.
 
     Raises:
-        RecipeError: no such recipe, broken TOML, an unknown key (the nearest is named), a missing key or a bad value.
+        RecipeError: no such recipe, broken TOML, an unknown key (the nearest is named), a missing key or a
+            bad value.
     """
     data, where = _resolved(name_or_path, _MOST_EXTENSIONS)
     for override in overrides:
@@ -143,7 +155,9 @@ def _read(name_or_path: str) -> tuple[str, str, Path]:
         text = (resources.files("modwright") / "recipes" / f"{name_or_path}.toml").read_text(encoding="utf-8")
         return text, f"recipe '{name_or_path}'", Path()
     if not path.is_file():
-        raise RecipeError(f"no recipe '{name_or_path}'", remedy=nearest(name_or_path, shipped_recipes()) + " or a path")
+        raise RecipeError(
+            f"no recipe '{name_or_path}'", remedy=nearest(name_or_path, shipped_recipes()) + " or a path"
+        )
     try:
         return path.read_text(encoding="utf-8"), str(path), path.parent
     except UnicodeDecodeError as error:
@@ -192,7 +206,9 @@ def _explained(error: ValidationError, where: str) -> RecipeError:
         *path, key = first["loc"]
         return RecipeError(f"unknown key '{place}'", where=where, remedy=nearest(str(key), _known_keys(path)))
     if first["type"] == "missing":
-        return RecipeError(f"key '{place}' is missing", where=where, remedy='state it, or start with: extends = "fast"')
+        return RecipeError(
+            f"key '{place}' is missing", where=where, remedy='state it, or start with: extends = "fast"'
+        )
     return RecipeError(f"key '{place}' is {first['input']!r}: {first['msg']}", where=where)
 
 

@@ -58,7 +58,9 @@ class Target:
     def __post_init__(self) -> None:
         where = f"target '{self.name}'"
         if not self.name.strip() or "/" in self.name:
-            raise SchemaError(f"target name {self.name!r} is empty or holds '/'", remedy="use letters, digits, '_' and '-'")
+            raise SchemaError(
+                f"target name {self.name!r} is empty or holds '/'", remedy="use letters, digits, '_' and '-'"
+            )
         if not self.labels:
             raise SchemaError("has no labels", where=where, remedy="declare them, or give data that has some")
         seen: set[str] = set()
@@ -70,14 +72,20 @@ class Target:
             seen.add(label)
         for label in self.negative_labels:
             if label not in seen:
-                raise SchemaError(f"negative label '{label}' is not a label", where=where, remedy=nearest(label, seen))
+                raise SchemaError(
+                    f"negative label '{label}' is not a label", where=where, remedy=nearest(label, seen)
+                )
         if self.kind is TargetKind.SINGLE_LABEL and len(self.labels) < 2:
             raise SchemaError(
-                f"is single_label with the one label '{self.labels[0]}'", where=where, remedy="it needs at least two"
+                f"is single_label with the one label '{self.labels[0]}'",
+                where=where,
+                remedy="it needs at least two",
             )
 
     @classmethod
-    def create(cls, name: str, kind: TargetKind, labels: Iterable[str], negative: Iterable[str] | None = None) -> Self:
+    def create(
+        cls, name: str, kind: TargetKind, labels: Iterable[str], negative: Iterable[str] | None = None
+    ) -> Self:
         """Build a target; without ``negative`` the default negative labels that occur are taken."""
         labels = tuple(labels)
         if negative is None:
@@ -140,7 +148,7 @@ class Schema:
 
     @property
     def moderation_target(self) -> Target | None:
-        """Return the target that `/v1/moderations` answers from: `moderation`, else the only one, else None."""
+        """Return the target `/v1/moderations` answers from: `moderation`, else the only one, else None."""
         for target in self.targets:
             if target.name == MODERATION_TARGET:
                 return target
@@ -148,7 +156,10 @@ class Schema:
 
     def to_json(self) -> dict[str, Any]:
         """Return the schema as JSON-ready data."""
-        return {"targets": [target.to_json() for target in self.targets], "positive_above": self.positive_above}
+        return {
+            "targets": [target.to_json() for target in self.targets],
+            "positive_above": self.positive_above,
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -161,7 +172,9 @@ class Schema:
                 kind = TargetKind(item["kind"])
             except ValueError:
                 raise SchemaError(
-                    f"kind is {item['kind']!r}", where=f"target '{item['name']}'", remedy="multi_label or single_label"
+                    f"kind is {item['kind']!r}",
+                    where=f"target '{item['name']}'",
+                    remedy="multi_label or single_label",
                 ) from None
             targets.append(Target(item["name"], kind, tuple(item["labels"]), tuple(item["negative_labels"])))
         return cls(tuple(targets), float(data["positive_above"]))
@@ -211,7 +224,7 @@ def pair_input(prompt: str, response: str) -> Input:
 class Example:
     """A checked record, for the edges that need one object per row.
 
-    ``labels`` maps target to label to a value in 0..1, None where unknown; a target that is absent is unknown whole.
+    ``labels`` maps target to label to a value in 0..1, None where unknown; an absent target is unknown whole.
     """
 
     input: Input
@@ -227,7 +240,8 @@ class Scores:
     Attributes:
         values: target name to (N, L) probabilities in label order, float64, in 0..1.
         windows: (N,) number of windows each last turn was scored in, at least 1.
-        spans: target name to (N, L, 2) character spans [from, to) in the last turn: the window that decided the label.
+        spans: target name to (N, L, 2) character spans [from, to) in the last turn: the window that decided
+            the label.
     """
 
     values: dict[str, FloatArray]
@@ -241,7 +255,10 @@ class Classifier(Protocol):
     An unfitted classifier cannot exist: one comes from a trainer or from `load`.
     """
 
-    schema: Schema
+    @property
+    def schema(self) -> Schema:
+        """Return the targets, in the order of the scores."""
+        ...
 
     def predict_proba(self, inputs: Sequence[Input]) -> Scores:
         """Score inputs, whole documents, before calibration; order and batch mates change nothing (1e-6)."""

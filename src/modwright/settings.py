@@ -1,4 +1,4 @@
-"""Deployment settings from MODWRIGHT_* variables: where things lie and what a server allows. Never hyperparameters."""
+"""Deployment settings from MODWRIGHT_* variables: places, and what a server allows. No hyperparameters."""
 
 from __future__ import annotations
 

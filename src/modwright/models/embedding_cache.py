@@ -1,7 +1,7 @@
 """Embeddings kept by content hash, so that the same text is never embedded twice with the same base.
 
-One folder per base and layers; every call adds one safetensors file, written aside and renamed, named by its content.
-A process that dies leaves no half file behind that a later one would read.
+One folder per base and layers; every call adds one safetensors file, written aside and renamed, named by its
+content. A process that dies leaves no half file behind that a later one would read.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class EmbeddingCache:
                     path.unlink(missing_ok=True)
                     continue
                 if values.ndim == 2 and values.shape == (len(keys), self._width):
-                    self._known.update((key.tobytes(), value) for key, value in zip(keys, values, strict=True))
+                    self._known.update(
+                        (key.tobytes(), value) for key, value in zip(keys, values, strict=True)
+                    )
         return self._known
 
     def get(self, texts: Sequence[str]) -> dict[int, Float32Array]:

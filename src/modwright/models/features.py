@@ -1,4 +1,4 @@
-"""Texts to features through frozen bases: cut into windows, embedded once each, the context beside the last turn."""
+"""Texts to features through frozen bases: cut into windows, embedded once each, the context beside."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class FrozenBase:
     @property
     def width(self) -> int:
         """Return D, the number of features of one text."""
-        return len(self.layers) * self.graph.width
+        return len(self.layers) * int(self.graph.width)
 
     def embed(
         self,
@@ -65,8 +65,9 @@ class FrozenBase:
     ) -> Float32Array:
         """Return (N, D): per layer the mean over tokens, brought to length 1.
 
-        With a cache only new texts are computed, and each batch is at least two rows, because that makes a row's bits
-        independent of its mates: a run that was killed and started again ends in the same artifact.
+        With a cache only new texts are computed, and each batch is at least two rows, because that makes a
+        row's bits independent of its mates: a run that was killed and started again ends in the same
+        artifact.
         """
         result = np.zeros((len(texts), self.width), dtype=np.float32)
         known = cache.get(texts) if cache is not None else {}
@@ -74,7 +75,9 @@ class FrozenBase:
         for row, values in known.items():
             result[row] = values
         if missing:
-            fresh = self._compute([texts[row] for row in missing], max_batch_tokens, cache is not None, progress)
+            fresh = self._compute(
+                [texts[row] for row in missing], max_batch_tokens, cache is not None, progress
+            )
             result[missing] = fresh
             if cache is not None:
                 cache.put([texts[row] for row in missing], fresh)
@@ -140,7 +143,7 @@ class Featuriser:
         caches: Sequence[EmbeddingCache] | None = None,
         progress: Progress | None = None,
     ) -> Features:
-        """Return the features of inputs, nothing cut: every character of the last turn lies in some window."""
+        """Return the features of inputs; nothing is cut: every word of the last turn lies in some window."""
         tokenizers = [base.tokenizer for base in self.bases]
         lasts = [value[-1].content for value in inputs]
         windows = self.rule.cut(lasts, tokenizers)
@@ -149,7 +152,10 @@ class Featuriser:
         contexts = [context_text(value) if self.uses_context else "" for value in inputs]
         context_windows = self.rule.cut(contexts, tokenizers) if self.uses_context else []
         context_texts = [
-            text[begin:end] for text, spans in zip(contexts, context_windows, strict=False) if text for begin, end in spans
+            text[begin:end]
+            for text, spans in zip(contexts, context_windows, strict=False)
+            if text
+            for begin, end in spans
         ]
         unique = list(dict.fromkeys([*texts, *context_texts]))
         place = {text: row for row, text in enumerate(unique)}
@@ -169,7 +175,9 @@ class Featuriser:
         for number, base in enumerate(self.bases):
             step = _shifted(progress, number * len(texts), len(self.bases) * len(texts))
             cache = caches[number] if caches is not None else None
-            parts.append(base.embed(texts, max_batch_tokens=self.max_batch_tokens, cache=cache, progress=step))
+            parts.append(
+                base.embed(texts, max_batch_tokens=self.max_batch_tokens, cache=cache, progress=step)
+            )
         return np.concatenate(parts, axis=1)
 
     def _contexts(

@@ -10,10 +10,11 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from modwright.artifact import MODEL, SERVING, TOKENIZER
-from modwright.errors import ArtifactError
+from modwright.errors import ArtifactError, MissingExtraError, ModwrightError
 from modwright.files import link_or_copy, read_json, write_json
 from modwright.models.features import Featuriser, FrozenBase
 from modwright.models.heads import Head, HeadKind, probabilities
@@ -78,58 +79,99 @@ class FrozenClassifier:
                 {"name": base.name, "layers": list(base.layers), "max_tokens": base.max_tokens}
                 for base in self.featuriser.bases
             ],
-            "window": {"tokens": rule.tokens, "overlap": rule.overlap, "single_label": str(rule.single_label)},
+            "window": {
+                "tokens": rule.tokens,
+                "overlap": rule.overlap,
+                "single_label": str(rule.single_label),
+            },
             "uses_context": self.featuriser.uses_context,
             "max_batch_tokens": self.featuriser.max_batch_tokens,
-            "heads": {name: {"kind": str(head.kind), "gamma": head.gamma} for name, head in self.heads.items()},
+            "heads": {
+                name: {"kind": str(head.kind), "gamma": head.gamma} for name, head in self.heads.items()
+            },
         }
 
     @classmethod
     def load(cls, folder: Path, schema: Schema, *, threads: int = 0) -> Self:
-        """Read what `save` wrote; raises ArtifactError for a part that is missing or does not fit the schema."""
+        """Read what `save` wrote.
+
+        Raises:
+            ArtifactError: a part is missing, malformed, or does not fit the schema or the other parts.
+        """
         path = folder / MODEL / LAYOUT_FILE
-        layout = read_json(path)
-        check_keys(layout, {"bases", "window", "uses_context", "max_batch_tokens", "heads"}, str(path))
-        bases = [
-            FrozenBase(
-                name=base["name"],
-                graph_folder=folder / SERVING / base["name"],
-                tokenizer_folder=folder / TOKENIZER / base["name"],
-                layers=base["layers"],
-                max_tokens=base["max_tokens"],
-                threads=threads,
-            )
-            for base in layout["bases"]
-        ]
-        window = layout["window"]
-        featuriser = Featuriser(
-            bases,
-            WindowRule(window["tokens"], window["overlap"], SingleLabelRule(window["single_label"])),
-            uses_context=layout["uses_context"],
-            max_batch_tokens=layout["max_batch_tokens"],
-        )
-        tensors = load_file(folder / MODEL / HEADS_FILE)
-        width = sum(base.width for base in bases) * (2 if featuriser.uses_context else 1)
-        landmarks = _tensor(tensors, _LANDMARKS, (None, width))
-        heads = {
-            target.name: _head(tensors, target.name, layout["heads"], len(target.labels), width, len(landmarks))
-            for target in schema
-        }
+        try:
+            layout = read_json(path)
+            featuriser = _featuriser(folder, layout, threads)
+            tensors = load_file(folder / MODEL / HEADS_FILE)
+            width = sum(base.width for base in featuriser.bases) * (2 if featuriser.uses_context else 1)
+            landmarks = _tensor(tensors, _LANDMARKS, (None, width))
+            check_keys(layout["heads"], set(schema.names), f"{path}, heads")
+            heads = {
+                target.name: _head(
+                    tensors,
+                    target.name,
+                    layout["heads"][target.name],
+                    len(target.labels),
+                    width,
+                    len(landmarks),
+                )
+                for target in schema
+            }
+        except (ArtifactError, MissingExtraError):
+            raise
+        except ModwrightError as error:
+            raise ArtifactError(error.message, where=error.where, remedy=error.remedy) from None
+        except (SafetensorError, LookupError, TypeError, ValueError, AttributeError, OSError) as error:
+            raise ArtifactError(f"the model cannot be read: {error!r}", where=str(folder)) from None
         return cls(schema, featuriser, heads, landmarks)
 
 
+def _featuriser(folder: Path, layout: Mapping[str, Any], threads: int) -> Featuriser:
+    where = str(folder / MODEL / LAYOUT_FILE)
+    check_keys(layout, {"bases", "window", "uses_context", "max_batch_tokens", "heads"}, where)
+    window = layout["window"]
+    check_keys(window, {"tokens", "overlap", "single_label"}, f"{where}, window")
+    return Featuriser(
+        [_base(folder, base, threads) for base in layout["bases"]],
+        WindowRule(int(window["tokens"]), float(window["overlap"]), SingleLabelRule(window["single_label"])),
+        uses_context=bool(layout["uses_context"]),
+        max_batch_tokens=int(layout["max_batch_tokens"]),
+    )
+
+
+def _base(folder: Path, layout: Mapping[str, Any], threads: int) -> FrozenBase:
+    check_keys(layout, {"name", "layers", "max_tokens"}, f"{LAYOUT_FILE}, bases")
+    name = layout["name"]
+    if Path(name).name != name:
+        raise ArtifactError(f"the base's name {name!r} is no name of a folder", where=LAYOUT_FILE)
+    base = FrozenBase(
+        name=name,
+        graph_folder=folder / SERVING / name,
+        tokenizer_folder=folder / TOKENIZER / name,
+        layers=layout["layers"],
+        max_tokens=int(layout["max_tokens"]),
+        threads=threads,
+    )
+    for layer in base.layers:
+        if type(layer) is not int or not 0 <= layer < base.graph.hidden_states:
+            raise ArtifactError(
+                f"layer {layer!r} of '{name}' does not exist; it has {base.graph.hidden_states}",
+                where=LAYOUT_FILE,
+            )
+    return base
+
+
 def _head(
-    tensors: Mapping[str, Any], name: str, kinds: Mapping[str, Any], labels: int, width: int, landmarks: int
+    tensors: Mapping[str, Any], name: str, layout: Mapping[str, Any], labels: int, width: int, landmarks: int
 ) -> Head:
-    if name not in kinds:
-        raise ArtifactError(f"there is no head for the target '{name}'", where=LAYOUT_FILE)
-    kind = HeadKind(kinds[name]["kind"])
+    check_keys(layout, {"kind", "gamma"}, f"{LAYOUT_FILE}, heads.{name}")
+    kind = HeadKind(layout["kind"])
     rows = width if kind is HeadKind.LINEAR else landmarks
     return Head(
         kind=kind,
         weights=_tensor(tensors, f"{name}.weights", (rows, labels)),
         bias=_tensor(tensors, f"{name}.bias", (labels,)),
-        gamma=float(kinds[name]["gamma"]),
+        gamma=float(layout["gamma"]),
     )
 
 
@@ -137,8 +179,12 @@ def _tensor(tensors: Mapping[str, Any], name: str, shape: tuple[int | None, ...]
     if name not in tensors:
         raise ArtifactError(f"the tensor '{name}' is missing", where=HEADS_FILE)
     found = tensors[name].shape
-    if len(found) != len(shape) or any(want is not None and have != want for have, want in zip(found, shape, strict=True)):
-        raise ArtifactError(f"the tensor '{name}' has the shape {found}, the schema wants {shape}", where=HEADS_FILE)
+    if len(found) != len(shape) or any(
+        want is not None and have != want for have, want in zip(found, shape, strict=True)
+    ):
+        raise ArtifactError(
+            f"the tensor '{name}' has the shape {found}, the schema wants {shape}", where=HEADS_FILE
+        )
     return tensors[name]
 
 

@@ -48,8 +48,9 @@ class Head:
         return np.concatenate(parts) if parts else np.zeros((0, len(self.bias)))
 
     def _logits(self, features: Float32Array, landmarks: Float32Array) -> FloatArray:
-        basis = features if self.kind is HeadKind.LINEAR else rbf_kernel(features, landmarks, self.gamma)
-        return basis.astype(np.float64) @ self.weights + self.bias
+        linear = self.kind is HeadKind.LINEAR
+        basis = features.astype(np.float64) if linear else rbf_kernel(features, landmarks, self.gamma)
+        return np.asarray(basis @ self.weights + self.bias)
 
     def to_tensors(self, name: str) -> dict[str, Any]:
         """Return the arrays under names for a safetensors file."""
@@ -65,7 +66,7 @@ def rbf_kernel(rows: NDArray[Any], landmarks: NDArray[Any], gamma: float) -> Flo
 def squared_distances(a: FloatArray, b: FloatArray) -> FloatArray:
     """Return squared Euclidean distances between the rows of two arrays, never below 0."""
     square = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None, :] - 2.0 * (a @ b.T)
-    return np.maximum(square, 0.0)
+    return np.asarray(np.maximum(square, 0.0))
 
 
 def probabilities(logits: FloatArray, kind: TargetKind) -> FloatArray:

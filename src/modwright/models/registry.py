@@ -13,10 +13,11 @@ FAMILIES = ("frozen",)
 
 
 def load_classifier(folder: Path, artifact: Artifact, *, threads: int = 0) -> Classifier:
-    """Load the classifier of a verified artifact; raises ArtifactError for a family this version does not know."""
+    """Load the classifier of a verified artifact; raises ArtifactError, also for an unknown family."""
     if artifact.family not in FAMILIES:
-        raise ArtifactError(f"unknown family '{artifact.family}'", where=str(folder), remedy=nearest(artifact.family, FAMILIES))
-    try:
-        return FrozenClassifier.load(folder, artifact.schema, threads=threads)
-    except (KeyError, TypeError, ValueError, OSError) as error:
-        raise ArtifactError(f"the model cannot be read: {error!r}", where=str(folder)) from None
+        raise ArtifactError(
+            f"unknown family '{artifact.family}'",
+            where=str(folder),
+            remedy=nearest(artifact.family, FAMILIES),
+        )
+    return FrozenClassifier.load(folder, artifact.schema, threads=threads)

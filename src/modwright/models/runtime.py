@@ -1,4 +1,4 @@
-"""Runs an exported graph on ONNX Runtime: no torch. Length buckets without padding, so batch mates change nothing."""
+"""Runs an exported graph on ONNX Runtime, without torch or padding, so batch mates change nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Int64Array = NDArray[np.int64]
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use (cgroup and affinity limits count where the system tells)."""
+    """Return how many cores this process may use (affinity limits count where the system tells)."""
     try:
         return max(1, len(os.sched_getaffinity(0)))
     except AttributeError:  # not on macOS
@@ -51,7 +51,8 @@ class Graph:
         try:
             self._session: Any = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
             names = [value.name for value in self._session.get_inputs()]
-            _, self.hidden_states, self.width = self._session.get_outputs()[0].shape
+            _, hidden_states, width = self._session.get_outputs()[0].shape
+            self.hidden_states, self.width = int(hidden_states), int(width)
         except Exception as error:
             raise ArtifactError(f"ONNX Runtime cannot load this graph: {error}", where=str(path)) from None
         if names != ["input_ids", "attention_mask"]:
@@ -70,9 +71,10 @@ def normalised(pooled: Float32Array) -> Float32Array:
 
 
 def length_batches(lengths: Sequence[int], max_batch_tokens: int) -> list[list[int]]:
-    """Group row numbers into batches of one length each, at most `max_batch_tokens` tokens a batch (or one row).
+    """Group row numbers into batches of one length, at most `max_batch_tokens` tokens each (or one row).
 
-    Rows of one batch share their length, so nothing is padded and a row's result does not depend on its mates.
+    Rows of one batch share their length, so nothing is padded and a row's result does not depend on its
+    mates.
     """
     order = sorted(range(len(lengths)), key=lambda row: (lengths[row], row))
     batches: list[list[int]] = []

@@ -1,7 +1,8 @@
-"""A base's tokenizer: ids for the graph, character offsets for windows. Truncation and padding are always off."""
+"""A base's tokenizer: ids for the graph, character offsets for windows; never truncation or padding."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 from modwright.errors import ArtifactError, MissingExtraError
 
 TOKENIZER_FILE = "tokenizer.json"
+#: Half a character, as broken JSON escapes give; no tokenizer takes one.
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Tokenizer:
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return token ids with the special tokens, one list per text, never cut."""
-        return [encoding.ids for encoding in self._backend.encode_batch(list(texts))]
+        return [encoding.ids for encoding in self._backend.encode_batch(_whole(texts))]
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text, special tokens included."""
@@ -55,8 +58,13 @@ class Tokenizer:
 
     def spans(self, texts: Sequence[str]) -> list[list[TokenSpan]]:
         """Return each text's tokens with their characters, special tokens left out."""
-        encodings = self._backend.encode_batch(list(texts), add_special_tokens=False)
+        encodings = self._backend.encode_batch(_whole(texts), add_special_tokens=False)
         return [_spans(encoding) for encoding in encodings]
+
+
+def _whole(texts: Sequence[str]) -> list[str]:
+    """Return the texts with U+FFFD for every lone surrogate; no character moves."""
+    return [_LONE_SURROGATE.sub("\ufffd", text) for text in texts]
 
 
 def _spans(encoding: Any) -> list[TokenSpan]:

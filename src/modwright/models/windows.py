@@ -1,7 +1,7 @@
 """Long texts as overlapping windows: nothing is cut, and the answer can say which characters decided.
 
-Windows begin and end at words where a word fits. Each base sees the same characters, whatever its tokenizer makes of
-them; a window that is too long for one of several tokenizers is halved.
+Windows begin and end at words where a word fits. Each base sees the same characters, whatever its tokenizer
+makes of them; a window that is too long for one of several tokenizers is halved.
 """
 
 from __future__ import annotations
@@ -44,27 +44,35 @@ class WindowRule:
         result: list[list[tuple[int, int]]] = []
         for text, tokens in zip(texts, first.spans(texts), strict=True):
             if len(tokens) <= budget:
-                spans = [(0, len(text))]
+                result.append(_fit(text, [(0, len(text))], others, self.tokens))
             else:
                 spans = list(_cut_tokens(tokens, budget, int(budget * self.overlap)))
-            result.append(_fit(text, spans, others, self.tokens) if others else spans)
+                # A window that begins inside a word may hold other tokens than the text did: check the first
+                # too.
+                result.append(_fit(text, spans, tokenizers, self.tokens))
         return result
 
 
 def _cut_tokens(tokens: Sequence[TokenSpan], budget: int, repeat: int) -> Iterator[tuple[int, int]]:
-    begin, total = 0, len(tokens)
+    """Yield windows of at most `budget` tokens; each ends later than the one before."""
+    begin, end = 0, _end(tokens, 0, budget)
     while True:
-        end = min(begin + budget, total)
-        if end < total:
-            end = _back_to_word(tokens, end, begin + 1)
         yield tokens[begin].begin, tokens[end - 1].end
-        if end == total:
+        if end == len(tokens):
             return
-        begin = _back_to_word(tokens, max(begin + 1, end - repeat), begin + 1)
+        following = _back_to_word(tokens, max(begin + 1, end - repeat), begin + 1)
+        # Words that are long against the window leave no room for a repetition.
+        begin = following if _end(tokens, following, budget) > end else end
+        end = _end(tokens, begin, budget)
+
+
+def _end(tokens: Sequence[TokenSpan], begin: int, budget: int) -> int:
+    end = min(begin + budget, len(tokens))
+    return end if end == len(tokens) else _back_to_word(tokens, end, begin + 1)
 
 
 def _back_to_word(tokens: Sequence[TokenSpan], index: int, lowest: int) -> int:
-    """Return the nearest word start at or before `index`, or `index` itself where none lies at or after `lowest`."""
+    """Return the nearest word start from `index` down to `lowest`, or `index` itself where there is none."""
     for candidate in range(index, lowest - 1, -1):
         if tokens[candidate].starts_word:
             return candidate
@@ -74,6 +82,9 @@ def _back_to_word(tokens: Sequence[TokenSpan], index: int, lowest: int) -> int:
 def _fit(
     text: str, spans: list[tuple[int, int]], tokenizers: Sequence[Tokenizer], max_tokens: int
 ) -> list[tuple[int, int]]:
+    """Halve, at a space where there is one, what is too long for one of the tokenizers."""
+    if not tokenizers:
+        return spans
     fitting: list[tuple[int, int]] = []
     pending = list(reversed(spans))
     while pending:
@@ -83,6 +94,8 @@ def _fit(
             fitting.append((begin, end))
         else:
             middle = (begin + end) // 2
+            space = text.rfind(" ", (begin + middle) // 2, middle)
+            middle = space if space > begin else middle
             pending += [(middle, end), (begin, middle)]
     return fitting
 

@@ -1,8 +1,9 @@
-"""One loaded model that judges inputs: scores, calibration, thresholds and flags. Synchronous; no HTTP here."""
+"""One loaded model that judges inputs: scores, calibration, thresholds, flags. Synchronous; no HTTP here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -10,11 +11,21 @@ from typing import Self
 import numpy as np
 
 from modwright import artifact as artifact_folder
-from modwright.errors import NotFoundError, nearest
+from modwright.errors import ArtifactError, IntegrityError, NotFoundError, SchemaError, nearest
 from modwright.evaluation.calibration import TargetCalibration
 from modwright.evaluation.thresholds import OperatingPoint, flags
 from modwright.models.registry import load_classifier
-from modwright.schema import BoolArray, Classifier, FloatArray, Input, Schema, Scores, Target
+from modwright.schema import (
+    BoolArray,
+    Classifier,
+    FloatArray,
+    Input,
+    Schema,
+    Scores,
+    Target,
+    TargetKind,
+    check_keys,
+)
 
 DEFAULT_OPERATING_POINT = "default"
 
@@ -36,7 +47,7 @@ class TargetAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a model says of one input: an answer per target, the number of windows, the deciding span overall."""
+    """What a model says of one input: an answer per target, the number of windows, the deciding span."""
 
     targets: dict[str, TargetAnswer]
     windows: int
@@ -64,20 +75,18 @@ class Engine:
 
     @classmethod
     def load(cls, folder: Path, *, threads: int = 0) -> Self:
-        """Load and verify an artifact folder; raises ArtifactError."""
+        """Load and verify an artifact folder.
+
+        Raises:
+            NotFoundError: there is no artifact.
+            ArtifactError: a part of it is missing, changed or malformed.
+        """
         artifact = artifact_folder.read_artifact(folder)
-        calibration = artifact_folder.read_calibration(folder)
         return cls(
             id=artifact.id,
             classifier=load_classifier(folder, artifact, threads=threads),
-            calibration={
-                target.name: TargetCalibration.from_json(target, calibration["targets"][target.name])
-                for target in artifact.schema
-            },
-            operating_points={
-                name: OperatingPoint.from_json(name, data)
-                for name, data in artifact_folder.read_thresholds(folder)["operating_points"].items()
-            },
+            calibration=_calibration(folder, artifact.schema),
+            operating_points=_operating_points(folder, artifact.schema),
         )
 
     def operating_point(self, name: str) -> OperatingPoint:
@@ -86,7 +95,9 @@ class Engine:
             return self.operating_points[name]
         except KeyError:
             raise NotFoundError(
-                f"unknown operating point '{name}'", where=f"model {self.id}", remedy=nearest(name, self.operating_points)
+                f"unknown operating point '{name}'",
+                where=f"model {self.id}",
+                remedy=nearest(name, self.operating_points),
             ) from None
 
     def calibrated(self, inputs: Sequence[Input]) -> Scores:
@@ -95,14 +106,17 @@ class Engine:
         values = {name: self._calibration[name].apply(scores) for name, scores in raw.values.items()}
         return Scores(values, raw.windows, raw.spans)
 
-    def judge(self, inputs: Sequence[Input], operating_point: str = DEFAULT_OPERATING_POINT) -> list[Judgement]:
+    def judge(
+        self, inputs: Sequence[Input], operating_point: str = DEFAULT_OPERATING_POINT
+    ) -> list[Judgement]:
         """Score and flag inputs; one judgement each, in order."""
         point = self.operating_point(operating_point)
         if not inputs:
             return []
         scores = self.calibrated(inputs)
         flagged = {
-            target.name: flags(target, scores.values[target.name], point.thresholds[target.name]) for target in self.schema
+            target.name: flags(target, scores.values[target.name], point.thresholds[target.name])
+            for target in self.schema
         }
         return [self._judgement(n, scores, flagged, point) for n in range(len(inputs))]
 
@@ -118,7 +132,9 @@ class Engine:
             span = (int(begin), int(end))
             answers[target.name] = TargetAnswer(
                 scores={label: float(value) for label, value in zip(target.labels, values, strict=True)},
-                flags=tuple(label for label, on in zip(target.labels, flagged[target.name][n], strict=True) if on),
+                flags=tuple(
+                    label for label, on in zip(target.labels, flagged[target.name][n], strict=True) if on
+                ),
                 span=span,
             )
             if best is None or margin > best[0]:
@@ -134,3 +150,44 @@ def _decisive(target: Target, values: FloatArray, thresholds: Mapping[str, float
     margins = [float(values[i]) - thresholds.get(target.labels[i], 0.5) for i in indices]
     top = int(np.argmax(margins))
     return indices[top], margins[top]
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn whatever a malformed file causes into ArtifactError."""
+    try:
+        yield
+    except (IntegrityError, SchemaError) as error:
+        raise ArtifactError(error.message, where=f"{path}: {error.where}", remedy=error.remedy) from None
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ArtifactError(f"is malformed: {error!r}", where=str(path)) from None
+
+
+def _calibration(folder: Path, schema: Schema) -> dict[str, TargetCalibration]:
+    with _readable(folder / artifact_folder.CALIBRATION):
+        data = artifact_folder.read_calibration(folder)
+        check_keys(data, {"targets"}, "calibration")
+        check_keys(data["targets"], set(schema.names), "targets")
+        return {
+            target.name: TargetCalibration.from_json(target, data["targets"][target.name])
+            for target in schema
+        }
+
+
+def _operating_points(folder: Path, schema: Schema) -> dict[str, OperatingPoint]:
+    """Read the thresholds; every operating point has one for every label that it may flag."""
+    with _readable(folder / artifact_folder.THRESHOLDS):
+        data = artifact_folder.read_thresholds(folder)
+        check_keys(data, {"operating_points"}, "thresholds")
+        points = {
+            name: OperatingPoint.from_json(name, item) for name, item in data["operating_points"].items()
+        }
+        if DEFAULT_OPERATING_POINT not in points:
+            raise SchemaError(f"there is no operating point '{DEFAULT_OPERATING_POINT}'", where="thresholds")
+        for name, point in points.items():
+            check_keys(point.thresholds, set(schema.names), f"operating point '{name}'")
+            for target in schema:
+                multi = target.kind is TargetKind.MULTI_LABEL
+                wanted = set(target.flaggable) if multi else set()
+                check_keys(point.thresholds[target.name], wanted, f"operating point '{name}', {target.name}")
+    return points

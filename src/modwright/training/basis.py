@@ -1,8 +1,9 @@
-"""Features rotated so that a logistic fit is easy: centred, orthogonal columns, each with its known curvature.
+"""Features rotated so that a logistic fit is easy: centred, orthogonal columns of known curvature.
 
-Linear heads rotate the features themselves; kernel heads the Nyström features of an RBF kernel (Williams and Seeger
-2001, "Using the Nyström method to speed up kernel machines"). With orthogonal columns the classical bound on the
-logistic Hessian (Böhning and Lindsay 1988) is diagonal, so many fits share one array and one step rule.
+Linear heads rotate the features themselves; kernel heads the Nyström features of an RBF kernel (Williams and
+Seeger 2001, "Using the Nyström method to speed up kernel machines"). With orthogonal columns the classical
+bound on the logistic Hessian (Böhning and Lindsay 1988) is diagonal, so many fits share one array and one
+step rule.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Basis:
         gamma: kernel width, 0 for linear.
         rows: (W, R) centred, orthogonal under the row weights.
         curvature: (R,) sum over rows of weight x value².
+        total: sum of the row weights: the curvature of a constant column.
         rotation: (D or M, R) from features or kernel values to `rows`, before centring.
         centre: (R,) what was subtracted.
     """
@@ -37,17 +39,13 @@ class Basis:
     gamma: float
     rows: FloatArray
     curvature: FloatArray
+    total: float
     rotation: FloatArray
     centre: FloatArray
 
     def head(self, theta: FloatArray, bias: FloatArray) -> Head:
         """Return the head of fitted coefficients theta (R, L) and bias (L,)."""
         return Head(self.kind, self.rotation @ theta, bias - self.centre @ theta, self.gamma)
-
-    def transform(self, features: Float32Array, landmarks: Float32Array) -> FloatArray:
-        """Return other rows (V, D) in this basis: (V, R)."""
-        values = _values(features, landmarks, self.kind, self.gamma)
-        return np.asarray(values @ self.rotation - self.centre)
 
 
 def _values(features: Float32Array, landmarks: Float32Array, kind: HeadKind, gamma: float) -> FloatArray:
@@ -74,7 +72,7 @@ def make_basis(
     kept = curvature > _NEGLIGIBLE * max(curvature[-1], 1e-12)
     turn, curvature = _signed(turn[:, kept]), curvature[kept]
     rotation = turn if whiten is None else whiten @ turn
-    return Basis(kind, gamma, centred @ turn, curvature, rotation, mean @ turn)
+    return Basis(kind, gamma, centred @ turn, curvature, total, rotation, mean @ turn)
 
 
 def _signed(vectors: FloatArray) -> FloatArray:
@@ -93,7 +91,7 @@ def pick_landmarks(features: Float32Array, most: int, seed: int) -> Float32Array
 
 
 def median_squared_distance(landmarks: Float32Array) -> float:
-    """Return the median squared distance between landmarks (of the first 1,000), 1 where they are all alike."""
+    """Return the median squared distance of the first 1,000 landmarks, 1 where they are all alike."""
     some = landmarks[:1000].astype(np.float64)
     distances = squared_distances(some, some)[np.triu_indices(len(some), k=1)]
     distances = distances[distances > 1e-12]

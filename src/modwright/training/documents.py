@@ -1,8 +1,9 @@
 """Windows as training rows: each document's weight lies on the windows that made it what it is.
 
-A document without a label is without it in every window. A document with a label owes it to at least one window, and
-nobody said which: after a first fit on all windows, its weight goes to the one that scores highest (mi-SVM, Andrews,
-Tsochantaridis and Hofmann 2003, "Support vector machines for multiple-instance learning").
+A document without a label is without it in every window. A document with a label owes it to at least one
+window, and nobody said which: after a first fit on all windows, its weight goes to the one that scores
+highest (mi-SVM, Andrews, Tsochantaridis and Hofmann 2003, "Support vector machines for multiple-instance
+learning").
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Documents:
         return len(self.owner) > len(self.starts)
 
     def spread(self, truth: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return truth (W, L), 0 where unknown, and weights (W, L): a document's weight shared by its windows."""
+        """Return truth (W, L), 0 where unknown, and weights (W, L): a document's, shared by its windows."""
         known = ~np.isnan(truth)
         counts = np.bincount(self.owner, minlength=len(self.starts))
         share = (self.weights / counts)[self.owner]
@@ -62,7 +63,8 @@ class Documents:
             truth: (N, L), NaN unknown.
             weight: (W, Q * L) as `spread`, masked per fit.
             logits: (W, Q * L) of the fits so far.
-            rule: single-label targets are focused under "worst" only, and only where the label is not a negative one.
+            rule: single-label targets are focused under "worst" only, and only where the label is not a
+                negative one.
         """
         size = len(target.labels)
         times = logits.shape[1] // size
@@ -80,14 +82,17 @@ class Documents:
     def _focus_rows(
         self, held: BoolArray, weight: FloatArray, logits: FloatArray, size: int, times: int
     ) -> FloatArray:
-        own = np.where(held.any(axis=1), held.argmax(axis=1), 0)[self.owner]
+        own: IntArray = np.asarray(np.where(held.any(axis=1), held.argmax(axis=1), 0))[self.owner]
         shaped = logits.reshape(len(logits), times, size)
-        relative = shaped - np.log(np.exp(shaped - shaped.max(axis=2, keepdims=True)).sum(axis=2, keepdims=True))
+        relative = shaped - np.log(
+            np.exp(shaped - shaped.max(axis=2, keepdims=True)).sum(axis=2, keepdims=True)
+        )
         relative = relative - shaped.max(axis=2, keepdims=True)
         score = np.take_along_axis(relative, own[:, None, None], axis=2)[:, :, 0]  # (W, Q) log-probability
         top = np.repeat(self._is_top(score), size, axis=1)
         full = np.where(weight > 0, self.row_weights[:, None], 0.0)
-        return np.where(held.any(axis=1)[self.owner][:, None], full * top, weight)
+        positive: BoolArray = np.asarray(held.any(axis=1))[self.owner]
+        return np.where(positive[:, None], full * top, weight)
 
     def _is_top(self, scores: FloatArray) -> BoolArray:
         """Return (W, C) true at the first window of each document that has its highest score."""
@@ -95,4 +100,13 @@ class Documents:
         best = np.repeat(np.maximum.reduceat(scores, self.starts, axis=0), counts, axis=0)
         numbers = np.where(scores >= best, np.arange(len(scores))[:, None], len(scores))
         first = np.minimum.reduceat(numbers, self.starts, axis=0)
-        return np.asarray(np.arange(len(scores))[:, None] == np.repeat(first, counts, axis=0))
+        result: BoolArray = np.arange(len(scores))[:, None] == np.repeat(first, counts, axis=0)
+        return result
+
+
+def whole_rows(target: Target, truth: FloatArray) -> FloatArray:
+    """Return truth (N, L) whose single-label rows sum to 1, or are NaN as a whole where a part is unknown."""
+    if target.kind is TargetKind.MULTI_LABEL:
+        return truth
+    total = truth.sum(axis=1, keepdims=True)
+    return np.where(total > 0, truth / np.where(total > 0, total, 1.0), np.nan)

@@ -1,4 +1,4 @@
-"""What a trainer tells while it works. Trainers are generators of these; saving and showing belong to who consumes them."""
+"""What trainers, which are generators, tell while they work; saving and showing belong to who consumes it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One solver iteration: mean masked log-loss on the training rows, and on the validation rows where measured."""
+    """One solver iteration: mean masked log-loss on the training rows, and on validation where measured."""
 
     number: int
     train_loss: float

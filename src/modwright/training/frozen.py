@@ -1,4 +1,4 @@
-"""How a frozen classifier becomes one: features, heads chosen out of fold, calibration, thresholds, the final fit."""
+"""How a frozen classifier becomes one: features, heads chosen out of fold, calibration, the final fit."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from modwright.evaluation.thresholds import OperatingPoint, choose_thresholds
 from modwright.models.embedding_cache import EmbeddingCache
 from modwright.models.features import Features, Featuriser, FrozenBase, Progress
 from modwright.models.frozen import FrozenClassifier
-from modwright.models.heads import HeadKind, probabilities
+from modwright.models.heads import Head, HeadKind, probabilities
 from modwright.models.windows import SingleLabelRule, WindowRule, combine
 from modwright.recipe import Recipe
 from modwright.schema import FloatArray, Input, IntArray, Schema, Target
 from modwright.training.basis import Basis, Float32Array, make_basis, median_squared_distance, pick_landmarks
-from modwright.training.documents import Documents
+from modwright.training.documents import Documents, whole_rows
 from modwright.training.events import Chosen, Event, Stage, Step, Warned
-from modwright.training.selection import HeadChoice, Question, document_log_loss, out_of_fold, rounds
+from modwright.training.selection import HeadChoice, Question, document_log_loss, fits_of_round, out_of_fold
 from modwright.training.solver import Solution, solve
 
 #: The validation loss is measured at every so many steps, and at the last.
@@ -54,7 +54,8 @@ class FrozenFit:
         classifier: without calibration.
         calibration: per target, fitted out of fold.
         operating_point: thresholds of best F1 out of fold, on calibrated scores.
-        out_of_fold: target to (N, L) calibrated scores of the training rows, each by fits that have not seen it.
+        out_of_fold: target to (N, L) calibrated scores of the training rows, each by fits that have not seen
+            it.
         choices: target to the head it got.
     """
 
@@ -97,26 +98,18 @@ def fit(
     yield Stage("embed", len(rows.inputs), len(rows.inputs))
     landmarks = pick_landmarks(features.rows, recipe.head.max_landmarks, recipe.seed)
     bench = _Bench(recipe, schema, rows, features, landmarks)
-    scores, choices = {}, {}
-    for number, target in enumerate(schema):
-        yield Stage("choose heads", number, len(schema.targets))
-        choices[target.name], scores[target.name] = bench.choose(target)
-        choice = choices[target.name]
-        yield Chosen(target.name, str(choice.kind), choice.c, choice.gamma, choice.log_loss)
+    choices, scores = yield from bench.choose_all()
     calibration = {
         target.name: fit_calibration(target, scores[target.name], rows.labels[target.name], rows.weights)
         for target in schema
     }
     calibrated = {name: calibration[name].apply(values) for name, values in scores.items()}
     operating_point = choose_thresholds(schema, calibrated, rows.labels, rows.weights)
-    held = None
-    if validation is not None:
-        held = (validation, featuriser(validation.inputs, caches=caches))
+    held = None if validation is None else (validation, featuriser(validation.inputs, caches=caches))
     solutions = yield from bench.final_fit(choices, held)
-    heads = {name: bench.basis(choices[name]).head(solved.theta, solved.bias) for name, solved in solutions.items()}
     uses_kernel = any(choice.kind is HeadKind.RBF for choice in choices.values())
     kept = landmarks if uses_kernel else landmarks[:0]
-    classifier = FrozenClassifier(schema, featuriser, heads, kept)
+    classifier = FrozenClassifier(schema, featuriser, bench.heads(solutions, choices), kept)
     return FrozenFit(classifier, calibration, operating_point, calibrated, choices)
 
 
@@ -127,7 +120,9 @@ def _featuriser(recipe: Recipe, inputs: Sequence[Input], bases: Sequence[FrozenB
     rounded = math.ceil(wanted / _WINDOW_MULTIPLE) * _WINDOW_MULTIPLE
     most = min(window.max_tokens, *(base.max_tokens for base in bases))
     rule = WindowRule(
-        max(min(rounded, most), min(window.min_tokens, most)), window.overlap, SingleLabelRule(window.single_label)
+        max(min(rounded, most), min(window.min_tokens, most)),
+        window.overlap,
+        SingleLabelRule(window.single_label),
     )
     return Featuriser(
         bases,
@@ -156,6 +151,16 @@ class _Bench:
         number = max(2, min(recipe.head.folds, len(set(rows.groups))))
         self._fold = folds(rows.groups, together, number, recipe.seed)
 
+    def choose_all(self) -> Generator[Event, None, tuple[dict[str, HeadChoice], dict[str, FloatArray]]]:
+        """Choose the head of every target; return them and their scores out of fold (N, L)."""
+        choices, scores = {}, {}
+        for number, target in enumerate(self._schema):
+            yield Stage("choose heads", number, len(self._schema.targets))
+            choice, scores[target.name] = self.choose(target)
+            choices[target.name] = choice
+            yield Chosen(target.name, str(choice.kind), choice.c, choice.gamma, choice.log_loss)
+        return choices, scores
+
     def choose(self, target: Target) -> tuple[HeadChoice, FloatArray]:
         """Return the best head of a target and its scores out of fold (N, L), uncalibrated."""
         some = self._selection_rows()
@@ -177,58 +182,63 @@ class _Bench:
     def final_fit(
         self, choices: Mapping[str, HeadChoice], held: tuple[TrainingRows, Features] | None
     ) -> Generator[Event, None, dict[str, Solution]]:
-        """Fit every target on all rows, one step of each at a time, and yield the loss of each step."""
-        running = {target.name: self._fit_steps(target, choices[target.name]) for target in self._schema}
-        solutions: dict[str, Solution] = {}
+        """Fit every target on all rows; each step is one iteration of every target that has not settled."""
+        fits = {target.name: self._fit_steps(target, choices[target.name]) for target in self._schema}
         most = self._recipe.training.training_steps
-        for number in range(1, most + 1):
-            for name in list(running):
-                solution = next(running[name], None)
-                if solution is None:
-                    del running[name]
-                else:
-                    solutions[name] = solution
-            last = number == most or not running
-            if last and not running and number > 1:
-                number -= 1  # this round of asking moved nothing
-            valid = None
-            if held is not None and (last or number % VALIDATION_EVERY == 0):
-                valid = self._loss(solutions, choices, *held)
-            if not (last and not running) or valid is not None or number == 1:
-                yield Step(number, self._loss(solutions, choices, self._rows, self._features), valid)
-            if last:
-                break
+        solutions: dict[str, Solution] = {}
+        for number, (solutions, last) in enumerate(_abreast(fits, most), start=1):
+            measure = held is not None and (last or number % VALIDATION_EVERY == 0)
+            yield Step(
+                number,
+                self._train_loss(solutions, choices),
+                self._valid_loss(solutions, choices, *held) if measure and held is not None else None,
+            )
         return solutions
 
     def _fit_steps(self, target: Target, choice: HeadChoice) -> Iterator[Solution]:
-        basis = self.basis(choice)
-        question = self._question(target, None)
+        """Yield the solution after every iteration, round after round, until the last round has settled."""
+        basis, question = self.basis(choice), self._question(target, None)
         size = len(target.labels)
-        seen = np.ones((len(basis.rows), size))
+        seen, c = np.ones((len(basis.rows), size)), np.full(size, choice.c)
         solution: Solution | None = None
-        for fits in rounds(basis, question, seen, np.full(size, choice.c), lambda: solution):
-            for solution in solve(basis, fits, solution):
-                yield solution
-                if solution.settled:
+        for _ in range(question.passes):
+            for latest in solve(basis, fits_of_round(basis, question, seen, c, solution), solution):
+                solution = latest
+                yield latest
+                if latest.settled:
                     break
 
-    def _loss(
+    def _train_loss(self, solutions: Mapping[str, Solution], choices: Mapping[str, HeadChoice]) -> float:
+        logits = {
+            name: solution.logits(self.basis(choices[name]).rows) for name, solution in solutions.items()
+        }
+        return self._loss(logits, self._rows, self._features.starts)
+
+    def _valid_loss(
         self,
         solutions: Mapping[str, Solution],
         choices: Mapping[str, HeadChoice],
         rows: TrainingRows,
         features: Features,
     ) -> float:
-        """Return the mean over targets of the masked log-loss of documents, uncalibrated."""
+        heads = self.heads(solutions, choices)
+        logits = {name: head.logits(features.rows, self._landmarks) for name, head in heads.items()}
+        return self._loss(logits, rows, features.starts)
+
+    def _loss(self, logits: Mapping[str, FloatArray], rows: TrainingRows, starts: IntArray) -> float:
+        """Return the mean over targets of the documents' masked log-loss, uncalibrated; logits are (W, L)."""
         losses = []
         for target in self._schema:
-            basis = self.basis(choices[target.name])
-            own = features is self._features
-            transformed = basis.rows if own else basis.transform(features.rows, self._landmarks)
-            logits = solutions[target.name].logits(transformed)
-            scores, _ = combine(target, probabilities(logits, target.kind), features.starts, self._rule)
+            scores, _ = combine(target, probabilities(logits[target.name], target.kind), starts, self._rule)
             losses.append(document_log_loss(target, scores, rows.labels[target.name], rows.weights))
         return float(np.mean(losses))
+
+    def heads(self, solutions: Mapping[str, Solution], choices: Mapping[str, HeadChoice]) -> dict[str, Head]:
+        """Return each target's solution as a head on plain features."""
+        return {
+            name: self.basis(choices[name]).head(solution.theta, solution.bias)
+            for name, solution in solutions.items()
+        }
 
     def basis(self, choice: HeadChoice) -> Basis:
         """Return the basis of a chosen head over all rows."""
@@ -262,13 +272,31 @@ class _Bench:
         return np.sort(np.random.default_rng(self._recipe.seed).choice(total, size=most, replace=False))
 
     def _question(self, target: Target, some: IntArray | None) -> Question:
-        documents, fold, truth = self._documents, self._fold, self._rows.labels[target.name]
+        documents, fold = self._documents, self._fold
+        truth = whole_rows(target, self._rows.labels[target.name])
         if some is not None:
             counts = np.bincount(documents.owner, minlength=len(documents.starts))[some]
             starts = (np.cumsum(counts) - counts).astype(np.int64)
             documents = Documents.of(starts, int(counts.sum()), documents.weights[some])
             fold, truth = fold[some], truth[some]
         return Question(target, truth, fold, documents, self._rule, self._recipe.window.rounds)
+
+
+def _abreast(fits: Mapping[str, Iterator[Solution]], most: int) -> Iterator[tuple[dict[str, Solution], bool]]:
+    """Advance several fits together; yield the latest solutions after each step, and whether it was the last.
+
+    Every fit gives at least one solution, and ends when it has settled or after `most` steps.
+    """
+    latest: dict[str, Solution] = {}
+    ahead = {name: next(fit, None) for name, fit in fits.items()}
+    for number in range(1, most + 1):
+        moved = {name: solution for name, solution in ahead.items() if solution is not None}
+        latest |= moved
+        ahead = {} if number == most else {name: next(fits[name], None) for name in moved}
+        last = not any(solution is not None for solution in ahead.values())
+        yield dict(latest), last
+        if last:
+            return
 
 
 def _windows_of(documents: Documents, some: IntArray) -> IntArray:
