@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from modwright.errors import IntegrityError, MissingExtraError, SourceError
-from modwright.files import read_json, sha256_file, staged_folder, write_json
+from modwright.files import read_json, sha256_file, staged_folder, verify, write_json
 from modwright.models.runtime import GRAPH_FILE, GRAPH_MANIFEST, Graph, normalised
 
 #: Raised when the graph's inputs, outputs or meaning change: graphs of another version are made again.
@@ -57,11 +57,12 @@ def ensure_graph(base_folder: Path, weights_sha256: str, cache: Path) -> Path:
 
 
 def _is_sound(folder: Path) -> bool:
-    if not (folder / GRAPH_MANIFEST).is_file():
+    try:
+        manifest = read_json(folder / GRAPH_MANIFEST)
+        verify(folder, {GRAPH_FILE: manifest["sha256"]})
+    except (IntegrityError, LookupError, TypeError):
         return False
-    manifest = read_json(folder / GRAPH_MANIFEST)
-    graph = folder / GRAPH_FILE
-    return graph.is_file() and sha256_file(graph) == manifest["sha256"]
+    return True
 
 
 def _export(base_folder: Path, destination: Path) -> None:

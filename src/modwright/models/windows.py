@@ -97,7 +97,16 @@ def _fit(
             space = text.rfind(" ", (begin + middle) // 2, middle)
             middle = space if space > begin else middle
             pending += [(middle, end), (begin, middle)]
-    return fitting
+    return _outermost(fitting)
+
+
+def _outermost(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return spans in order without those that lie inside another, as halves of overlapping windows may."""
+    kept: list[tuple[int, int]] = []
+    for begin, end in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if not kept or end > kept[-1][1]:
+            kept.append((begin, end))
+    return kept
 
 
 def owners(windows: Sequence[Sequence[tuple[int, int]]]) -> IntArray:
