@@ -18,7 +18,7 @@
     │   └── UnavailableError  no answer came in time, or the server is going away
     └── ScoringError        the model failed on this batch; the server lives on
 
-Faces translate these: the command line to exit codes, the HTTP API to status codes. Nothing else is caught there.
+Faces translate these: the command line to exit codes, the HTTP API to status codes; they catch nothing else.
 """
 
 from __future__ import annotations

@@ -268,7 +268,7 @@ def test_a_planted_word_in_a_long_text_is_found_and_scored_as_alone(tiny_base):
 
 
 def test_long_training_documents_teach_which_window_carries_the_label(tiny_base):
-    """Every document is longer than a window, and only the whole document has a label; chance is under a half."""
+    """Every document is longer than a window, and only it as a whole has a label; chance is under a half."""
     rng = np.random.default_rng(7)
     texts, labels = [], []
     for number in range(300):

@@ -70,42 +70,18 @@ def _export(base_folder: Path, destination: Path) -> None:
         import onnx
         import onnxscript  # noqa: F401  (torch.onnx needs it and says so less clearly)
         import torch
-        from transformers import AutoModel
-        from transformers.utils import logging as transformers_logging
+        import transformers  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("train", f"exporting a base ({error.name} is missing)") from None
-
-    class Pooled(torch.nn.Module):  # type: ignore[misc]  # torch's types are not followed
-        """An encoder whose output is the masked mean of every hidden state."""
-
-        def __init__(self, encoder: Any) -> None:
-            super().__init__()
-            self.encoder = encoder
-
-        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
-            states = self.encoder(
-                input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True
-            ).hidden_states
-            mask = attention_mask.unsqueeze(-1).to(states[0].dtype)  # (N, T, 1)
-            count = mask.sum(dim=1)  # (N, 1)
-            return torch.stack([(state * mask).sum(dim=1) / count for state in states], dim=1)  # (N, H, D)
-
-    transformers_logging.disable_progress_bar()
-    try:
-        encoder = AutoModel.from_pretrained(
-            base_folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True
-        ).eval()
-    except (OSError, ValueError, KeyError) as error:
-        raise SourceError(f"transformers cannot load this base: {error}", where=str(base_folder)) from None
-    model = Pooled(encoder).eval()
+    encoder = _load(base_folder)
+    model = _pooled(encoder)
     vocabulary = int(encoder.config.vocab_size)
-    ids, mask = _probe(2, 9, 4, vocabulary)
     batch, tokens = torch.export.Dim("batch"), torch.export.Dim("tokens")
     shapes = {"input_ids": {0: batch, 1: tokens}, "attention_mask": {0: batch, 1: tokens}}
     with _Quiet():
         program = torch.onnx.export(
             model,
-            (torch.from_numpy(ids), torch.from_numpy(mask)),
+            tuple(torch.from_numpy(array) for array in _probe(2, 9, 4, vocabulary)),
             input_names=["input_ids", "attention_mask"],
             output_names=["pooled"],
             dynamic_shapes=shapes,
@@ -115,6 +91,40 @@ def _export(base_folder: Path, destination: Path) -> None:
         )
     onnx.save(_without_traces(program.model_proto), str(destination))
     _compare(model, destination, vocabulary, _longest(encoder.config))
+
+
+def _load(base_folder: Path) -> Any:
+    import torch
+    from transformers import AutoModel
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    try:
+        return AutoModel.from_pretrained(
+            base_folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True
+        ).eval()
+    except (OSError, ValueError, KeyError) as error:
+        raise SourceError(f"transformers cannot load this base: {error}", where=str(base_folder)) from None
+
+
+def _pooled(encoder: Any) -> Any:
+    """Return the module whose output is the masked mean of every hidden state of an encoder, (N, H, D)."""
+    import torch
+
+    class Pooled(torch.nn.Module):  # type: ignore[misc]  # torch's types are not followed
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = encoder
+
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+            states = self.encoder(
+                input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True
+            ).hidden_states
+            mask = attention_mask.unsqueeze(-1).to(states[0].dtype)  # (N, T, 1)
+            count = mask.sum(dim=1)  # (N, 1)
+            return torch.stack([(state * mask).sum(dim=1) / count for state in states], dim=1)
+
+    return Pooled().eval()
 
 
 def _without_traces(proto: Any) -> Any:
