@@ -116,9 +116,10 @@ def test_exporting_twice_gives_the_same_embeddings_and_a_damaged_graph_is_made_a
         Graph(folder / GRAPH_FILE, threads=1).run(ids, mask), tiny_base.graph.run(ids, mask)
     )
 
-    folder.joinpath("graph.json").write_text("{ not json")
-    ensure_graph(tiny_base_folder, digest, tmp_path)
-    assert folder.joinpath("graph.json").read_text().startswith("{\n")
+    assert export._is_sound(folder)
+    for broken in ("{ not json", "{}", "[]", '{"sha256": "0"}'):
+        folder.joinpath("graph.json").write_text(broken)
+        assert not export._is_sound(folder)
 
 
 def test_a_folder_that_transformers_cannot_load_is_named(tmp_path):
