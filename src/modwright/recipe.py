@@ -40,6 +40,7 @@ class WindowRecipe(_Strict):
     min_tokens: int = Field(ge=8)
     max_tokens: int = Field(ge=8)
     overlap: float = Field(ge=0, le=0.9)
+    edges: list[Annotated[float, Field(gt=0, lt=1)]]
     single_label: Literal["mean", "worst"]
     rounds: int = Field(ge=1, le=5)
 

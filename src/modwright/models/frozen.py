@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from modwright.artifact import MODEL, SERVING, TOKENIZER
 from modwright.errors import ArtifactError, MissingExtraError, ModwrightError
 from modwright.files import link_or_copy, read_json, write_json
-from modwright.models.features import Featuriser, FrozenBase
+from modwright.models.features import Features, Featuriser, FrozenBase
 from modwright.models.heads import Head, HeadKind, probabilities
 from modwright.models.runtime import GRAPH_FILE
 from modwright.models.tokens import TOKENIZER_FILE
@@ -48,7 +48,10 @@ class FrozenClassifier:
         """Score whole documents, before calibration."""
         if not inputs:
             return _no_scores(self.schema)
-        features = self.featuriser(inputs)
+        return self.score_features(self.featuriser(inputs))
+
+    def score_features(self, features: Features) -> Scores:
+        """Score documents whose features are there already, as `featuriser` gives them."""
         values, spans = {}, {}
         for target in self.schema:
             logits = self.heads[target.name].logits(features.rows, self.landmarks)
@@ -130,10 +133,15 @@ def _featuriser(folder: Path, layout: Mapping[str, Any], threads: int) -> Featur
     where = str(folder / MODEL / LAYOUT_FILE)
     check_keys(layout, {"bases", "window", "uses_context", "max_batch_tokens", "heads"}, where)
     window = layout["window"]
-    check_keys(window, {"tokens", "overlap", "single_label"}, f"{where}, window")
+    check_keys(window, {"tokens", "overlap", "single_label", "edges"}, f"{where}, window")
     return Featuriser(
         [_base(folder, base, threads) for base in layout["bases"]],
-        WindowRule(int(window["tokens"]), float(window["overlap"]), SingleLabelRule(window["single_label"])),
+        WindowRule(
+            int(window["tokens"]),
+            float(window["overlap"]),
+            SingleLabelRule(window["single_label"]),
+            tuple(float(share) for share in window["edges"]),
+        ),
         uses_context=bool(layout["uses_context"]),
         max_batch_tokens=int(layout["max_batch_tokens"]),
     )

@@ -11,17 +11,21 @@ from typing import Any
 from modwright.errors import ArtifactError, MissingExtraError
 
 TOKENIZER_FILE = "tokenizer.json"
+#: What ends a sentence when white space follows, and what ends one by itself.
+_STOPS = frozenset(".!?…。！？")
+_WIDE_STOPS = frozenset("。！？")
 #: Half a character, as broken JSON escapes give; no tokenizer takes one.
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class TokenSpan:
-    """One token of a text: characters [begin, end), and whether it starts a word."""
+    """One token of a text: characters [begin, end), and whether it starts a word or a sentence."""
 
     begin: int
     end: int
     starts_word: bool
+    starts_sentence: bool
 
 
 class Tokenizer:
@@ -59,7 +63,7 @@ class Tokenizer:
     def spans(self, texts: Sequence[str]) -> list[list[TokenSpan]]:
         """Return each text's tokens with their characters, special tokens left out."""
         encodings = self._backend.encode_batch(_whole(texts), add_special_tokens=False)
-        return [_spans(encoding) for encoding in encodings]
+        return [_spans(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
 
 
 def _whole(texts: Sequence[str]) -> list[str]:
@@ -67,9 +71,18 @@ def _whole(texts: Sequence[str]) -> list[str]:
     return [_LONE_SURROGATE.sub("\ufffd", text) for text in texts]
 
 
-def _spans(encoding: Any) -> list[TokenSpan]:
-    words = encoding.word_ids
-    return [
-        TokenSpan(begin, end, index == 0 or words[index] is None or words[index] != words[index - 1])
-        for index, (begin, end) in enumerate(encoding.offsets)
-    ]
+def _spans(text: str, encoding: Any) -> list[TokenSpan]:
+    words, offsets = encoding.word_ids, encoding.offsets
+    spans = []
+    for index, (begin, end) in enumerate(offsets):
+        word = index == 0 or words[index] is None or words[index] != words[index - 1]
+        gap = (offsets[index - 1][1], begin) if index else (0, 0)
+        spans.append(TokenSpan(begin, end, word, word and _is_sentence_break(text, *gap)))
+    return spans
+
+
+def _is_sentence_break(text: str, end: int, begin: int) -> bool:
+    """Return whether a sentence ends between a token's end and the next one's begin: a stop and a space, or a line."""
+    between = text[end:begin]
+    stops = _WIDE_STOPS if not between else _STOPS
+    return "\n" in between or (end > 0 and text[end - 1] in stops)

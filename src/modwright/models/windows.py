@@ -1,7 +1,8 @@
 """Long texts as overlapping windows: nothing is cut, and the answer can say which characters decided.
 
-Windows begin and end at words where a word fits. Each base sees the same characters, whatever its tokenizer
-makes of them; a window that is too long for one of several tokenizers is halved.
+Windows begin and end at sentences where one begins or ends in reach, else at words, so that what was written as one
+thing is mostly scored as one thing. Each base sees the same characters, whatever its tokenizer makes of them; a window
+that is too long for one of several tokenizers is halved.
 """
 
 from __future__ import annotations
@@ -14,6 +15,11 @@ import numpy as np
 
 from modwright.models.tokens import Tokenizer, TokenSpan
 from modwright.schema import FloatArray, IntArray, Target, TargetKind
+
+#: A text longer than this many windows is scored at its edges, too.
+_MANY_WINDOWS = 4
+#: Windows begin at least this part of a window apart, however short the sentences.
+_LEAST_STEP = 8
 
 
 class SingleLabelRule(StrEnum):
@@ -31,11 +37,14 @@ class WindowRule:
         tokens: longest window in tokens, special tokens included.
         overlap: share of a window that the next one repeats, 0 to under 1.
         single_label: how the windows of a single-label target are combined.
+        edges: shares of a window; a text of many windows is also scored in windows of these lengths at its beginning and
+            end, where an insult hides behind, or before, a long harmless text.
     """
 
     tokens: int
     overlap: float
     single_label: SingleLabelRule
+    edges: tuple[float, ...] = ()
 
     def cut(self, texts: Sequence[str], tokenizers: Sequence[Tokenizer]) -> list[list[tuple[int, int]]]:
         """Return for each text its windows as character spans [from, to), in order, at least one each."""
@@ -46,29 +55,59 @@ class WindowRule:
             if len(tokens) <= budget:
                 result.append(_fit(text, [(0, len(text))], others, self.tokens))
             else:
-                spans = list(_cut_tokens(tokens, budget, int(budget * self.overlap)))
+                spans = [
+                    *_cut_tokens(tokens, budget, int(budget * self.overlap)),
+                    *self._edges(tokens, budget),
+                ]
                 # A window that begins inside a word may hold other tokens than the text did: check the first
                 # too.
                 result.append(_fit(text, spans, tokenizers, self.tokens))
         return result
 
+    def _edges(self, tokens: Sequence[TokenSpan], budget: int) -> Iterator[tuple[int, int]]:
+        if len(tokens) <= _MANY_WINDOWS * budget:
+            return
+        for share in self.edges:
+            size = max(1, int(budget * share))
+            yield tokens[0].begin, tokens[_back_to_word(tokens, size, 1) - 1].end
+            yield tokens[_back_to_word(tokens, len(tokens) - size, 1)].begin, tokens[-1].end
+
 
 def _cut_tokens(tokens: Sequence[TokenSpan], budget: int, repeat: int) -> Iterator[tuple[int, int]]:
-    """Yield windows of at most `budget` tokens; each ends later than the one before."""
-    begin, end = 0, _end(tokens, 0, budget)
+    """Yield windows of at most `budget` tokens in order, of which each repeats at least `repeat` where words allow."""
+    total, least = len(tokens), max(1, budget // _LEAST_STEP)
+    begin = 0
     while True:
-        yield tokens[begin].begin, tokens[end - 1].end
-        if end == len(tokens):
-            return
-        following = _back_to_word(tokens, max(begin + 1, end - repeat), begin + 1)
-        # Words that are long against the window leave no room for a repetition.
-        begin = following if _end(tokens, following, budget) > end else end
         end = _end(tokens, begin, budget)
+        yield tokens[begin].begin, tokens[end - 1].end
+        if end == total:
+            break
+        begin = _next(tokens, begin, end, least, budget - repeat)
+    # What follows the last window's first sentence is scored without it, too: a text's end reads like the end alone.
+    for index in range(begin + least, total - least + 1):
+        if tokens[index].starts_sentence and index >= begin + least:
+            begin = index
+            yield tokens[index].begin, tokens[-1].end
 
 
 def _end(tokens: Sequence[TokenSpan], begin: int, budget: int) -> int:
+    """Return where a window ends: at the last sentence end in its second half, else at a word."""
     end = min(begin + budget, len(tokens))
-    return end if end == len(tokens) else _back_to_word(tokens, end, begin + 1)
+    if end == len(tokens):
+        return end
+    for candidate in range(end, begin + budget // 2, -1):
+        if tokens[candidate].starts_sentence:
+            return candidate
+    return _back_to_word(tokens, end, begin + 1)
+
+
+def _next(tokens: Sequence[TokenSpan], begin: int, end: int, least: int, step: int) -> int:
+    """Return where the next window begins: at the first sentence at least `least` on, else a full step on, at a word."""
+    furthest = min(begin + max(1, step), end)
+    for candidate in range(begin + least, furthest + 1):
+        if tokens[candidate].starts_sentence:
+            return candidate
+    return _back_to_word(tokens, furthest, min(begin + least, furthest))
 
 
 def _back_to_word(tokens: Sequence[TokenSpan], index: int, lowest: int) -> int:
@@ -84,7 +123,7 @@ def _fit(
 ) -> list[tuple[int, int]]:
     """Halve, at a space where there is one, what is too long for one of the tokenizers."""
     if not tokenizers:
-        return spans
+        return sorted(set(spans))
     fitting: list[tuple[int, int]] = []
     pending = list(reversed(spans))
     while pending:
@@ -97,16 +136,7 @@ def _fit(
             space = text.rfind(" ", (begin + middle) // 2, middle)
             middle = space if space > begin else middle
             pending += [(middle, end), (begin, middle)]
-    return _outermost(fitting)
-
-
-def _outermost(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return spans in order without those that lie inside another, as halves of overlapping windows may."""
-    kept: list[tuple[int, int]] = []
-    for begin, end in sorted(spans, key=lambda span: (span[0], -span[1])):
-        if not kept or end > kept[-1][1]:
-            kept.append((begin, end))
-    return kept
+    return sorted(set(fitting))
 
 
 def owners(windows: Sequence[Sequence[tuple[int, int]]]) -> IntArray:

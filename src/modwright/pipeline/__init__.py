@@ -1,1 +1,1 @@
-"""placeholder"""
+"""The few functions that compose the stages; what faces and jobs call."""

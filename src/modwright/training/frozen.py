@@ -123,6 +123,7 @@ def _featuriser(recipe: Recipe, inputs: Sequence[Input], bases: Sequence[FrozenB
         max(min(rounded, most), min(window.min_tokens, most)),
         window.overlap,
         SingleLabelRule(window.single_label),
+        tuple(window.edges),
     )
     return Featuriser(
         bases,

@@ -1,0 +1,139 @@
+"""What commands show while they work: bars and lines on standard error, results on standard output."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from modwright.catalog import TerminalProgress
+from modwright.evaluation.metrics import SplitEvaluation
+from modwright.evaluation.report import summary_rows
+from modwright.training.events import Chosen, Event, Stage, Step, Warned
+
+_PIPE_WIDTH = 120
+_HEADINGS = ("rows", "positive", "F1 (95 %)", "all flagged", "ROC-AUC (95 %)", "ECE (95 %)")
+
+
+class RunView:
+    """Shows a run: one line that moves on a terminal, one line per stage elsewhere."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._console = Console(stderr=True)
+        self._quiet = quiet
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[detail]}"),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            disable=quiet or not self._console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self.catalog = TerminalProgress(self._console)
+        self.first_loss: float | None = None
+        self.last: Step | None = None
+
+    def __enter__(self) -> RunView:
+        self.catalog.__enter__()
+        self._bars.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bars.stop()
+        self.catalog.__exit__(*exception)
+
+    def on_event(self, event: Event) -> None:
+        """Show one event of a trainer."""
+        if isinstance(event, Stage):
+            self._stage(event.name, event.done, event.total)
+        elif isinstance(event, Step):
+            self.first_loss = event.train_loss if self.first_loss is None else self.first_loss
+            self.last = event
+            valid = "" if event.valid_loss is None else f", validation {event.valid_loss:.4f}"
+            self._stage("fit", 0, 0, f"step {event.number}, loss {event.train_loss:.4f}{valid}")
+        elif isinstance(event, Chosen):
+            self.say(
+                f"head of '{event.target}': {event.kind}, C {event.c:g}, log-loss out of fold {event.log_loss:.4f}"
+            )
+        elif isinstance(event, Warned):
+            self.say(f"warning: {event.message}")
+
+    def on_texts(self, done: int, total: int) -> None:
+        """Show how many texts are embedded."""
+        self._stage("embed", done, total, f"{done:,} of {total:,} texts")
+
+    def on_scored(self, split: str, done: int, total: int) -> None:
+        """Show how many rows of a split are scored."""
+        self._stage(f"score {split}", done, total, f"{done:,} of {total:,} rows")
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        if not self._quiet:
+            self._console.print(escape(text), highlight=False)
+
+    def _stage(self, name: str, done: int, total: int, detail: str = "") -> None:
+        if self._task is None:
+            self._task = self._bars.add_task(name, total=total or None, detail=detail)
+        self._bars.update(
+            self._task, description=escape(name), completed=done, total=total or None, detail=escape(detail)
+        )
+
+
+@contextmanager
+def run_view(*, quiet: bool) -> Iterator[RunView]:
+    """Give a view for the time of a run."""
+    with RunView(quiet=quiet) as view:
+        yield view
+
+
+def print_json(data: Mapping[str, Any]) -> None:
+    """Print one JSON object for machines."""
+    print(json.dumps(data, ensure_ascii=False, allow_nan=False))
+
+
+def print_metrics(evaluations: Mapping[str, SplitEvaluation], notes: Sequence[str] = ()) -> None:
+    """Print a table of labels with their figures; a label without enough evidence says so below it."""
+    found = Console()
+    console = found if found.is_terminal else Console(width=max(found.width, _PIPE_WIDTH))
+    rows = summary_rows(dict(evaluations))
+    for split, target in dict.fromkeys((row.split, row.target) for row in rows):
+        table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+        table.title = escape(f"{target}, split {split}")
+        table.add_column("label", overflow="fold")
+        for heading in _HEADINGS:
+            table.add_column(heading, justify="right", no_wrap=True)
+        marked = []
+        for row in rows:
+            if (row.split, row.target) != (split, target):
+                continue
+            mark = " *" if row.note and row.rows and "not enough" in row.note else ""
+            if mark:
+                marked.append(row.label)
+            cells = (row.rows, row.positives, row.f1, row.always_flag_f1, row.roc_auc, row.ece)
+            table.add_row(
+                escape(row.label + mark),
+                *(escape(_short(cell)) for cell in cells),
+                style="dim" if mark else None,
+            )
+        console.print(table)
+        if marked:
+            console.print(
+                "* not enough evidence: under 10 positives or negatives", style="dim", highlight=False
+            )
+        console.print()
+    for note in notes:
+        console.print(escape(f"note: {note}"), highlight=False)
+
+
+def _short(cell: str) -> str:
+    """Return a figure with its interval so that a row fits a terminal: 0.71 (0.62 to 0.80) as 0.71 0.62–0.80."""
+    return str(cell).replace(" to ", "–").replace("(", "").replace(")", "")

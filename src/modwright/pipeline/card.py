@@ -1,0 +1,97 @@
+"""The model card: what a model is, what it was trained on, what it can and cannot do, in one Markdown page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from modwright.artifact import BaseIdentity
+from modwright.evaluation.metrics import SplitEvaluation
+from modwright.evaluation.report import summary_rows
+from modwright.evaluation.thresholds import OperatingPoint
+from modwright.recipe import Recipe
+from modwright.schema import Schema, TargetKind
+
+_MARKUP = frozenset("\\|`<>*[]")
+_LIMITS = """\
+## Limits
+
+- It judges text alone: not images, links, or who is speaking to whom.
+- Scores are calibrated on rows like those it was trained on. Where the share of harmful texts differs, so does what a
+  score means; look at the flagged proportion on your own traffic before acting on it.
+- A label marked "not enough evidence" has too few examples to say how good it is. Treat its flags as hints.
+- Use it to help people decide. It was not shown to be fair across dialects, languages or groups.
+"""
+
+
+def model_card(
+    name: str,
+    schema: Schema,
+    bases: tuple[BaseIdentity, ...],
+    recipe: Recipe,
+    rows: Mapping[str, int],
+    evaluations: Mapping[str, SplitEvaluation],
+    point: OperatingPoint,
+) -> str:
+    """Return the card as Markdown; every figure comes from the evaluation it is given."""
+    parts = [
+        f"# {_plain(name)}",
+        "A text moderation classifier, trained with modwright.",
+        "## What it answers",
+        *[_target(schema, target.name, point) for target in schema],
+        "## How good it is",
+        _table(evaluations),
+        "`out_of_fold` are training rows, each scored by fits that had not seen it; heads and thresholds were chosen on "
+        "them, so they flatter a little. Intervals and curves: `metrics.json` and `modwright evaluate`.",
+        "## Made from",
+        *[
+            f"- base `{_plain(base.name)}`, licence {_plain(base.licence)}, weights sha256 `{base.weights_sha256[:16]}…`"
+            for base in bases
+        ],
+        *[f"- {count:,} rows of the split `{_plain(split)}`" for split, count in rows.items()],
+        f"- family `{recipe.family}`, seed {recipe.seed}; the whole recipe is in `recipe.toml`",
+        _LIMITS,
+    ]
+    return "\n\n".join(_joined(parts))
+
+
+def _joined(parts: list[str]) -> list[str]:
+    """Put list items that follow each other into one block."""
+    blocks: list[str] = []
+    for part in parts:
+        if part.startswith("- ") and blocks and blocks[-1].startswith("- "):
+            blocks[-1] += "\n" + part
+        else:
+            blocks.append(part)
+    return blocks
+
+
+def _target(schema: Schema, name: str, point: OperatingPoint) -> str:
+    target = schema.target(name)
+    how = "any number of" if target.kind is TargetKind.MULTI_LABEL else "exactly one of"
+    lines = [f"**{_plain(name)}**: {how} these labels.", "", "| label | flagged from |", "|---|---|"]
+    for label in target.labels:
+        if label in target.negative_labels:
+            rule = "never (says nothing is wrong)"
+        elif target.kind is TargetKind.SINGLE_LABEL:
+            rule = "when most probable"
+        else:
+            rule = f"{point.thresholds[name][label]:.3f}"
+        lines.append(f"| {_plain(label)} | {rule} |")
+    return "\n".join(lines)
+
+
+def _table(evaluations: Mapping[str, SplitEvaluation]) -> str:
+    lines = [
+        "| split | target | label | rows | positives | F1 | ROC-AUC | note |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in summary_rows(dict(evaluations)):
+        cells = (row.split, row.target, row.label, row.rows, row.positives, row.f1, row.roc_auc, row.note)
+        lines.append("| " + " | ".join(_plain(cell) for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """Return text that cannot break out of a Markdown table or heading."""
+    flat = " ".join(str(text).split())
+    return "".join("\\" + character if character in _MARKUP else character for character in flat)

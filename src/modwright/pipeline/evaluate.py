@@ -1,0 +1,177 @@
+"""An artifact against labelled rows: metrics.json and a report of one file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modwright.artifact import METRICS, Artifact, read_artifact
+from modwright.data.dataset import Dataset
+from modwright.data.options import TRAIN
+from modwright.errors import DataError
+from modwright.evaluation.metrics import SplitEvaluation, evaluate_split, metrics_json
+from modwright.evaluation.report import render_report
+from modwright.evaluation.thresholds import flags
+from modwright.files import write_text_atomic
+from modwright.pipeline.rows import aligned_rows
+from modwright.recipe import Recipe, load_recipe
+from modwright.schema import FloatArray, Input, Schema
+from modwright.serving.engine import DEFAULT_OPERATING_POINT, Engine
+from modwright.settings import Settings
+from modwright.training.frozen import TrainingRows
+
+REPORT = "report.html"
+#: Inputs scored between two reports of progress.
+_CHUNK = 256
+
+ScoringProgress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationResult:
+    """What an evaluation wrote, and what it found per split."""
+
+    metrics: Path
+    report: Path
+    evaluations: dict[str, SplitEvaluation]
+    notes: tuple[str, ...]
+
+
+def evaluate(
+    artifact_folder: Path,
+    dataset: Dataset,
+    out: Path,
+    settings: Settings,
+    *,
+    splits: Sequence[str] = (),
+    resamples: int | None = None,
+    progress: ScoringProgress | None = None,
+) -> EvaluationResult:
+    """Score a dataset's splits with an artifact and write metrics.json and report.html.
+
+    Args:
+        artifact_folder: verified on load.
+        dataset: with at least one target in common with the model.
+        out: folder of the two files, made if needed.
+        splits: those to judge; without any, every split but `train`, or all if there is no other.
+        resamples: bootstrap resamples, the recipe's if None.
+        progress: told split, rows scored and rows in all.
+
+    Raises:
+        ArtifactError, NotFoundError, SchemaError: the artifact or dataset does not fit.
+    """
+    artifact = read_artifact(artifact_folder)
+    engine = Engine.load(artifact_folder, threads=settings.threads)
+    recipe = load_recipe(str(artifact_folder / "recipe.toml"))
+    chosen = list(splits) or [name for name in dataset.splits if name != TRAIN] or list(dataset.splits)
+    resamples = recipe.evaluation.resamples if resamples is None else resamples
+    evaluations: dict[str, SplitEvaluation] = {}
+    notes: list[str] = []
+    for name in chosen:
+        aligned = aligned_rows(dataset.split(name), dataset.schema, artifact.schema)
+        if not aligned.rows.inputs:
+            raise DataError(f"the split '{name}' has no rows", remedy="choose another with --split")
+        if aligned.foreign:
+            notes.append(f"{name}: the model has no labels {', '.join(aligned.foreign)}; they were left out")
+        if name == TRAIN and dataset.id == artifact.dataset_id:
+            notes.append(f"{name}: the model was trained on these very rows, so these figures prove nothing")
+        evaluations[name] = judge_rows(engine, aligned.rows, resamples, recipe.seed, _named(progress, name))
+    facts = report_facts(
+        artifact, recipe, {"rows": {name: len(dataset.split(name)) for name in chosen}}, notes
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    write_metrics(out / METRICS, evaluations, artifact, notes)
+    point = engine.operating_point(DEFAULT_OPERATING_POINT)
+    html = render_report(f"Evaluation of {artifact_folder.name}", evaluations, artifact.schema, point, facts)
+    write_text_atomic(out / REPORT, html)
+    return EvaluationResult(out / METRICS, out / REPORT, evaluations, tuple(notes))
+
+
+def judge_rows(
+    engine: Engine,
+    rows: TrainingRows,
+    resamples: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> SplitEvaluation:
+    """Score rows with an engine and measure them at the default operating point."""
+    return measure(engine.schema, engine, score(engine, rows.inputs, progress), rows, resamples, seed)
+
+
+def measure(
+    schema: Schema,
+    engine: Engine,
+    scores: Mapping[str, FloatArray],
+    rows: TrainingRows,
+    resamples: int,
+    seed: int,
+) -> SplitEvaluation:
+    """Measure calibrated scores, target to (N, L), against labelled rows."""
+    point = engine.operating_point(DEFAULT_OPERATING_POINT)
+    flagged = {
+        target.name: flags(target, scores[target.name], point.thresholds[target.name]) for target in schema
+    }
+    return evaluate_split(
+        schema,
+        dict(scores),
+        dict(rows.labels),
+        flagged,
+        groups=list(rows.groups),
+        resamples=resamples,
+        seed=seed,
+    )
+
+
+def score(
+    engine: Engine, inputs: Sequence[Input], progress: Callable[[int, int], None] | None = None
+) -> dict[str, FloatArray]:
+    """Return calibrated scores, target to (N, L), computed in chunks."""
+    import numpy as np
+
+    parts: list[dict[str, FloatArray]] = []
+    for begin in range(0, len(inputs), _CHUNK):
+        parts.append(engine.calibrated(inputs[begin : begin + _CHUNK]).values)
+        if progress is not None:
+            progress(min(begin + _CHUNK, len(inputs)), len(inputs))
+    return {target.name: np.concatenate([part[target.name] for part in parts]) for target in engine.schema}
+
+
+def write_metrics(
+    path: Path, evaluations: Mapping[str, SplitEvaluation], artifact: Artifact | None, notes: Sequence[str]
+) -> None:
+    """Write metrics.json; the figures stand under `splits`, everything about them beside."""
+    data: dict[str, Any] = metrics_json(dict(evaluations))
+    if artifact is not None:
+        data["artifact"] = artifact.id
+    data["notes"] = list(notes)
+    write_text_atomic(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def report_facts(
+    artifact: Artifact, recipe: Recipe, data: Mapping[str, Any], notes: Sequence[str]
+) -> dict[str, Any]:
+    """Return what the report says of data and recipe, in reading order."""
+    return {
+        "Model": {
+            "artifact": artifact.id[:16],
+            "family": artifact.family,
+            "bases": [f"{base.name} ({base.licence})" for base in artifact.bases],
+            "trained on dataset": artifact.dataset_id[:16],
+        },
+        "Evaluated": dict(data),
+        "Recipe": {
+            "seed": recipe.seed,
+            "layers": [f"{base.name}: {', '.join(map(str, base.layers))}" for base in recipe.bases],
+            "heads tried": list(recipe.head.kinds),
+            "folds": recipe.head.folds,
+            "bootstrap resamples": recipe.evaluation.resamples,
+        },
+        **({"Notes": list(notes)} if notes else {}),
+    }
+
+
+def _named(progress: ScoringProgress | None, name: str) -> Callable[[int, int], None] | None:
+    return None if progress is None else lambda done, total: progress(name, done, total)

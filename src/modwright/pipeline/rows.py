@@ -1,0 +1,90 @@
+"""From a dataset's frames to the arrays that training and evaluation take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from modwright.data import dataset as folder
+from modwright.data.columnar import pl
+from modwright.data.dataset import Dataset
+from modwright.data.options import TRAIN
+from modwright.errors import DataError, SchemaError
+from modwright.schema import FloatArray, Schema
+from modwright.training.frozen import TrainingRows
+
+VALIDATION = "validation"
+
+
+def rows_of(frame: pl.DataFrame, schema: Schema) -> TrainingRows:
+    """Return a split's rows under its own schema."""
+    return TrainingRows(
+        inputs=folder.inputs(frame),
+        labels={target.name: folder.labels(frame, target) for target in schema},
+        weights=folder.weights(frame),
+        groups=folder.groups(frame),
+    )
+
+
+def training_split(dataset: Dataset) -> str:
+    """Return the split that is trained on: `train`, or the only one.
+
+    Raises:
+        DataError: several splits and none is called `train`.
+    """
+    if TRAIN in dataset.splits:
+        return TRAIN
+    if len(dataset.splits) == 1:
+        return next(iter(dataset.splits))
+    raise DataError(
+        f"the dataset has the splits {', '.join(dataset.splits)} and none is called '{TRAIN}'",
+        remedy="import the training rows as SRC, the others as --split NAME=SRC",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """A split's rows under a model's schema, and the dataset's labels that the model does not know."""
+
+    rows: TrainingRows
+    foreign: tuple[str, ...]
+
+
+def aligned_rows(frame: pl.DataFrame, own: Schema, model: Schema) -> Aligned:
+    """Return a split's rows with labels in the model's order; what the dataset does not say is unknown.
+
+    Raises:
+        SchemaError: no target in common, or one of another kind.
+    """
+    common = [target for target in model if target.name in own.names]
+    if not common:
+        raise SchemaError(
+            f"the dataset has the targets {', '.join(own.names)}, the model {', '.join(model.names)}",
+            remedy="import the data with --target as the model names it",
+        )
+    labels: dict[str, FloatArray] = {}
+    foreign = [
+        f"{name}/{label}"
+        for name in own.names
+        if name not in model.names
+        for label in own.target(name).labels
+    ]
+    for target in model:
+        labels[target.name] = np.full((len(frame), len(target.labels)), np.nan)
+        if target not in common:
+            continue
+        theirs = own.target(target.name)
+        if theirs.kind is not target.kind:
+            raise SchemaError(
+                f"is {theirs.kind} in the dataset and {target.kind} in the model",
+                where=f"target '{target.name}'",
+            )
+        values = folder.labels(frame, theirs)
+        for label in theirs.labels:
+            if label in target.labels:
+                labels[target.name][:, target.index(label)] = values[:, theirs.index(label)]
+            else:
+                foreign.append(f"{target.name}/{label}")
+    rows = TrainingRows(folder.inputs(frame), labels, folder.weights(frame), folder.groups(frame))
+    return Aligned(rows, tuple(foreign))

@@ -1,0 +1,193 @@
+"""A recipe and a dataset in, a proven artifact folder out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from modwright import artifact as layout
+from modwright.artifact import Artifact, read_artifact, write_manifest
+from modwright.catalog import Progress
+from modwright.data.dataset import Dataset
+from modwright.errors import ModwrightError, UsageError
+from modwright.evaluation.metrics import SplitEvaluation
+from modwright.evaluation.thresholds import OperatingPoint
+from modwright.files import has_leftovers, sha256_json, staged_folder, write_json, write_text_atomic
+from modwright.models.features import Progress as EmbeddingProgress
+from modwright.pipeline.bases import OpenedBase, open_bases
+from modwright.pipeline.card import model_card
+from modwright.pipeline.evaluate import judge_rows, measure, write_metrics
+from modwright.pipeline.rows import VALIDATION, rows_of, training_split
+from modwright.pipeline.verify import verify_reload
+from modwright.recipe import Recipe
+from modwright.schema import Input, text_input
+from modwright.serving.engine import DEFAULT_OPERATING_POINT, Engine
+from modwright.settings import Settings
+from modwright.training.events import Event, Stage, follow
+from modwright.training.frozen import FrozenFit, TrainingRows, fit
+
+#: Name under which metrics of the training rows stand, each scored by fits that have not seen it.
+OUT_OF_FOLD = "out_of_fold"
+_PROBED = 16
+_PACKAGES = ("modwright", "numpy", "onnx", "onnxruntime", "onnxscript", "tokenizers", "torch", "transformers")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """A finished run.
+
+    Attributes:
+        folder: of the artifact.
+        artifact: what its manifest says.
+        evaluations: per split, and `out_of_fold`; empty where the artifact was there already.
+        unchanged: the same recipe and data had been trained into this folder before.
+    """
+
+    folder: Path
+    artifact: Artifact
+    evaluations: dict[str, SplitEvaluation]
+    unchanged: bool = False
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """Return the sha256 of a resolved recipe."""
+    return sha256_json(recipe.model_dump(mode="json"))
+
+
+def train(
+    recipe: Recipe,
+    dataset: Dataset,
+    out: Path,
+    settings: Settings,
+    *,
+    on_event: Callable[[Event], None],
+    progress: Progress | None = None,
+    embedding_progress: EmbeddingProgress | None = None,
+    replace: bool = False,
+) -> TrainResult:
+    """Train, evaluate, save, and prove that a fresh process gives the same scores; only then does `out` appear.
+
+    The same command after a kill at any moment gives the same artifact. Where `out` holds the artifact of this very
+    recipe and dataset already, it is left as it is.
+
+    Raises:
+        UsageError: `out` holds something else and `replace` is not set.
+        DataError, RecipeError, SourceError, IntegrityError: as the stages raise them.
+    """
+    there = _already_trained(recipe, dataset, out)
+    if there is not None:
+        return TrainResult(out, there, {}, unchanged=True)
+    if out.exists() and not replace and (out.is_file() or any(out.iterdir())):
+        raise UsageError("exists already and holds something else", where=str(out), remedy="give --replace")
+    opened = open_bases(recipe, settings, progress=progress, on_event=on_event)
+    split = training_split(dataset)
+    rows = rows_of(dataset.splits[split], dataset.schema)
+    others = {name: rows_of(frame, dataset.schema) for name, frame in dataset.splits.items() if name != split}
+    events = fit(
+        recipe,
+        dataset.schema,
+        rows,
+        [one.base for one in opened],
+        validation=others.get(VALIDATION),
+        caches=[one.cache for one in opened] if recipe.embedding.cache else None,
+        progress=embedding_progress,
+    )
+    fitted = follow(events, on_event)
+    with staged_folder(out, replace=replace or out.exists()) as staging:
+        engine = _engine(fitted)
+        evaluations = _evaluated(recipe, engine, fitted, rows, others, on_event)
+        artifact = _write(staging, out.name, recipe, dataset, opened, fitted, evaluations)
+        on_event(Stage("reload in a fresh process"))
+        verify_reload(staging, engine, _probe(rows, others))
+    return TrainResult(out, artifact, evaluations)
+
+
+def _already_trained(recipe: Recipe, dataset: Dataset, out: Path) -> Artifact | None:
+    if not (out / layout.MANIFEST).is_file() or has_leftovers(out):
+        return None
+    try:
+        artifact = read_artifact(out)
+    except ModwrightError:
+        return None
+    same = artifact.dataset_id == dataset.id and artifact.recipe_hash == recipe_hash(recipe)
+    return artifact if same else None
+
+
+def _engine(fitted: FrozenFit) -> Engine:
+    return Engine(
+        id="in training",
+        classifier=fitted.classifier,
+        calibration=fitted.calibration,
+        operating_points={DEFAULT_OPERATING_POINT: fitted.operating_point},
+    )
+
+
+def _evaluated(
+    recipe: Recipe,
+    engine: Engine,
+    fitted: FrozenFit,
+    rows: TrainingRows,
+    others: dict[str, TrainingRows],
+    on_event: Callable[[Event], None],
+) -> dict[str, SplitEvaluation]:
+    resamples, seed = recipe.evaluation.resamples, recipe.seed
+    on_event(Stage("evaluate", 0, len(others) + 1))
+    found = {OUT_OF_FOLD: measure(engine.schema, engine, fitted.out_of_fold, rows, resamples, seed)}
+    for number, (name, other) in enumerate(others.items()):
+        on_event(Stage("evaluate", number + 1, len(others) + 1))
+        if other.inputs:
+            found[name] = judge_rows(engine, other, resamples, seed)
+    return found
+
+
+def _write(
+    staging: Path,
+    name: str,
+    recipe: Recipe,
+    dataset: Dataset,
+    opened: list[OpenedBase],
+    fitted: FrozenFit,
+    evaluations: dict[str, SplitEvaluation],
+) -> Artifact:
+    fitted.classifier.save(staging)
+    calibration = {target: value.to_json() for target, value in fitted.calibration.items()}
+    write_json(staging / layout.CALIBRATION, {"targets": calibration})
+    point: OperatingPoint = fitted.operating_point
+    write_json(staging / layout.THRESHOLDS, {"operating_points": {point.name: point.to_json()}})
+    write_metrics(staging / layout.METRICS, evaluations, None, ())
+    write_text_atomic(staging / layout.RECIPE, recipe.to_toml())
+    identities = tuple(one.identity for one in opened)
+    counts = {split: len(frame) for split, frame in dataset.splits.items()}
+    card = model_card(name, dataset.schema, identities, recipe, counts, evaluations, point)
+    write_text_atomic(staging / layout.CARD, card)
+    return write_manifest(
+        staging,
+        family=recipe.family,
+        schema=dataset.schema,
+        bases=identities,
+        settings={},
+        dataset_id=dataset.id,
+        recipe_hash=recipe_hash(recipe),
+        packages=_packages(),
+    )
+
+
+def _packages() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _probe(rows: TrainingRows, others: dict[str, TrainingRows]) -> list[Input]:
+    """Return inputs that a reload is tried on: rows of every split, one longer than any window, one empty."""
+    some = list(rows.inputs[:_PROBED])
+    for other in others.values():
+        some += other.inputs[:_PROBED]
+    together = " ".join(value[-1].content for value in rows.inputs[:_PROBED])
+    return [*some, text_input(together * (1 + 4000 // max(1, len(together)))), text_input("")]
