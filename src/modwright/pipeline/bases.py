@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from modwright.artifact import BaseIdentity
 from modwright.catalog import BaseFolder, BaseKind, Progress, fetch_base
+from modwright.catalog.shelf import find_base
 from modwright.errors import RecipeError
 from modwright.files import sha256_json
 from modwright.models.embedding_cache import EmbeddingCache
@@ -32,15 +34,37 @@ def open_bases(
     """Fetch every base of a recipe, export its graph where the cache has none, and open it.
 
     Raises:
-        RecipeError: a base that is no encoder, or a hidden state it does not have.
+        RecipeError: a base that is no encoder, a hidden state it does not have, or two bases of one name.
         SourceError, IntegrityError, UsageError: as `fetch_base` and `ensure_graph`.
     """
     opened: list[OpenedBase] = []
     for number, wanted in enumerate(recipe.bases):
         on_event(Stage(f"base {wanted.name}", number, len(recipe.bases)))
-        opened.append(_open(wanted, fetch_base(wanted.name, settings, progress=progress), settings))
+        found = _open(wanted, fetch_base(wanted.name, settings, progress=progress), settings)
+        if any(other.base.name == found.base.name for other in opened):
+            raise RecipeError(
+                f"two bases are called '{found.base.name}'",
+                where="bases.name",
+                remedy="rename one of the folders",
+            )
+        opened.append(found)
     on_event(Stage("bases", len(recipe.bases), len(recipe.bases)))
     return opened
+
+
+def portable(recipe: Recipe) -> Recipe:
+    """Return a recipe as it is kept and hashed: a local base by its folder's name, not its path on this machine."""
+    bases = [
+        base.model_copy(update={"name": folder.name}) if (folder := local_folder(base.name)) else base
+        for base in recipe.bases
+    ]
+    return recipe.model_copy(update={"bases": bases})
+
+
+def local_folder(name: str) -> Path | None:
+    """Return the folder that a base's name in a recipe means, or None for one of the catalog or the hub."""
+    path = Path(name).expanduser()
+    return path.resolve() if find_base(name) is None and path.is_dir() else None
 
 
 def _open(wanted: BaseRecipe, folder: BaseFolder, settings: Settings) -> OpenedBase:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from modwright import artifact as layout
 from modwright.artifact import Artifact, read_artifact, write_manifest
-from modwright.catalog import Progress
+from modwright.catalog import Progress, fetch_base
 from modwright.data.dataset import Dataset
 from modwright.errors import ModwrightError, UsageError
 from modwright.evaluation.metrics import SplitEvaluation
 from modwright.evaluation.thresholds import OperatingPoint
 from modwright.files import has_leftovers, sha256_json, staged_folder, write_json, write_text_atomic
 from modwright.models.features import Progress as EmbeddingProgress
-from modwright.pipeline.bases import OpenedBase, open_bases
+from modwright.pipeline.bases import OpenedBase, local_folder, open_bases, portable
 from modwright.pipeline.card import model_card
 from modwright.pipeline.evaluate import judge_rows, measure, write_metrics
 from modwright.pipeline.rows import VALIDATION, rows_of, training_split
@@ -30,7 +30,8 @@ from modwright.training.frozen import FrozenFit, TrainingRows, fit
 
 #: Name under which metrics of the training rows stand, each scored by fits that have not seen it.
 OUT_OF_FOLD = "out_of_fold"
-_PROBED = 16
+_PROBED = 8
+_PROBED_CHARS = 4_000
 _PACKAGES = ("modwright", "numpy", "onnx", "onnxruntime", "onnxscript", "tokenizers", "torch", "transformers")
 
 
@@ -52,8 +53,8 @@ class TrainResult:
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """Return the sha256 of a resolved recipe."""
-    return sha256_json(recipe.model_dump(mode="json"))
+    """Return the sha256 of a resolved recipe, the same on every machine."""
+    return sha256_json(portable(recipe).model_dump(mode="json"))
 
 
 def train(
@@ -76,10 +77,12 @@ def train(
         UsageError: `out` holds something else and `replace` is not set.
         DataError, RecipeError, SourceError, IntegrityError: as the stages raise them.
     """
-    there = _already_trained(recipe, dataset, out)
-    if there is not None:
+    there = _already_trained(recipe, dataset, out, settings)
+    if there is not None and not has_leftovers(out):
         return TrainResult(out, there, {}, unchanged=True)
-    if out.exists() and not replace and (out.is_file() or any(out.iterdir())):
+    if out.is_file():
+        raise UsageError("is a file, an artifact is a folder", where=str(out), remedy="name another --out")
+    if there is None and not replace and out.exists() and any(out.iterdir()):
         raise UsageError("exists already and holds something else", where=str(out), remedy="give --replace")
     opened = open_bases(recipe, settings, progress=progress, on_event=on_event)
     split = training_split(dataset)
@@ -104,15 +107,27 @@ def train(
     return TrainResult(out, artifact, evaluations)
 
 
-def _already_trained(recipe: Recipe, dataset: Dataset, out: Path) -> Artifact | None:
-    if not (out / layout.MANIFEST).is_file() or has_leftovers(out):
+def _already_trained(recipe: Recipe, dataset: Dataset, out: Path, settings: Settings) -> Artifact | None:
+    """Return the artifact that `out` holds if it came of this very recipe, dataset and local bases."""
+    if not (out / layout.MANIFEST).is_file():
         return None
     try:
         artifact = read_artifact(out)
     except ModwrightError:
         return None
     same = artifact.dataset_id == dataset.id and artifact.recipe_hash == recipe_hash(recipe)
-    return artifact if same else None
+    return artifact if same and _same_local_bases(recipe, artifact, settings) else None
+
+
+def _same_local_bases(recipe: Recipe, artifact: Artifact, settings: Settings) -> bool:
+    """Say whether the folders of the user's own hold the very bytes that the artifact was made from."""
+    for wanted, made in zip(recipe.bases, artifact.bases, strict=True):
+        if local_folder(wanted.name) is None:
+            continue
+        found = fetch_base(wanted.name, settings)
+        if (found.weights_sha256, found.tokenizer_sha256) != (made.weights_sha256, made.tokenizer_sha256):
+            return False
+    return True
 
 
 def _engine(fitted: FrozenFit) -> Engine:
@@ -157,7 +172,7 @@ def _write(
     point: OperatingPoint = fitted.operating_point
     write_json(staging / layout.THRESHOLDS, {"operating_points": {point.name: point.to_json()}})
     write_metrics(staging / layout.METRICS, evaluations, None, ())
-    write_text_atomic(staging / layout.RECIPE, recipe.to_toml())
+    write_text_atomic(staging / layout.RECIPE, portable(recipe).to_toml())
     identities = tuple(one.identity for one in opened)
     counts = {split: len(frame) for split, frame in dataset.splits.items()}
     card = model_card(name, dataset.schema, identities, recipe, counts, evaluations, point)
@@ -190,4 +205,5 @@ def _probe(rows: TrainingRows, others: dict[str, TrainingRows]) -> list[Input]:
     for other in others.values():
         some += other.inputs[:_PROBED]
     together = " ".join(value[-1].content for value in rows.inputs[:_PROBED])
-    return [*some, text_input(together * (1 + 4000 // max(1, len(together)))), text_input("")]
+    repeated = together * (1 + _PROBED_CHARS // max(1, len(together)))
+    return [*some, text_input(repeated[:_PROBED_CHARS]), text_input("")]
