@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modwright.artifact import METRICS, Artifact, read_artifact
+from modwright.artifact import MANIFEST, METRICS, RECIPE, Artifact, read_artifact
 from modwright.data.dataset import Dataset
 from modwright.data.options import TRAIN
-from modwright.errors import DataError
+from modwright.errors import DataError, UsageError
 from modwright.evaluation.metrics import SplitEvaluation, evaluate_split, metrics_json
 from modwright.evaluation.report import render_report
 from modwright.evaluation.thresholds import flags
@@ -62,10 +62,12 @@ def evaluate(
 
     Raises:
         ArtifactError, NotFoundError, SchemaError: the artifact or dataset does not fit.
+        UsageError: `out` is a file, or an artifact, whose own metrics.json would be overwritten.
     """
+    _refuse_unfit(out)
     artifact = read_artifact(artifact_folder)
     engine = Engine.load(artifact_folder, threads=settings.threads)
-    recipe = load_recipe(str(artifact_folder / "recipe.toml"))
+    recipe = load_recipe(str(artifact_folder / RECIPE))
     chosen = list(splits) or [name for name in dataset.splits if name != TRAIN] or list(dataset.splits)
     resamples = recipe.evaluation.resamples if resamples is None else resamples
     evaluations: dict[str, SplitEvaluation] = {}
@@ -88,6 +90,15 @@ def evaluate(
     html = render_report(f"Evaluation of {artifact_folder.name}", evaluations, artifact.schema, point, facts)
     write_text_atomic(out / REPORT, html)
     return EvaluationResult(out / METRICS, out / REPORT, evaluations, tuple(notes))
+
+
+def _refuse_unfit(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise UsageError("is a file, the report needs a folder", where=str(out), remedy="name another --out")
+    if (out / MANIFEST).is_file():
+        raise UsageError(
+            "is an artifact, and its own files stay as they are", where=str(out), remedy="name another --out"
+        )
 
 
 def judge_rows(

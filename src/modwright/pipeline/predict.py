@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from modwright.errors import DataError, nearest
+from modwright.errors import DataError, UsageError, nearest
 from modwright.schema import Input, Message, Role, pair_input, text_input
 from modwright.serving.engine import DEFAULT_OPERATING_POINT, Engine, Judgement
 
@@ -41,9 +41,10 @@ def predict(
     Raises:
         DataError: a malformed line; nothing is written then.
         NotFoundError: no such operating point.
+        UsageError: the output cannot be written there.
     """
-    output.parent.mkdir(parents=True, exist_ok=True)
-    staging = output.parent / f".{output.name}.partial"
+    engine.operating_point(operating_point)
+    staging = _staging(output)
     count = 0
     try:
         with staging.open("w", encoding="utf-8") as stream:
@@ -63,6 +64,20 @@ def predict(
         staging.unlink(missing_ok=True)
         raise
     return count
+
+
+def _staging(output: Path) -> Path:
+    if output.is_dir():
+        raise UsageError("is a folder, one file is written", where=str(output), remedy="name a file")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"the folder cannot be made: {error.strerror}",
+            where=str(output.parent),
+            remedy="name another file",
+        ) from None
+    return output.parent / f".{output.name}.partial"
 
 
 def answer(id: str | int, judgement: Judgement) -> dict[str, Any]:
@@ -109,6 +124,8 @@ def _line(name: str, number: int, raw: bytes) -> Line:
         raise DataError(
             f"found {identity!r}, expected text or a whole number", file=name, line=number, field="id"
         )
+    if isinstance(identity, str):
+        _text(identity, name, number, "id")
     return Line(identity, _input(data, name, number))
 
 
@@ -120,6 +137,9 @@ def _input(data: dict[str, Any], name: str, number: int) -> Input:
         return pair_input(*(_text(data[key], name, number, key) for key in given))
     if given == ["messages"]:
         return _messages(data["messages"], name, number)
+    empty = [key for key in _INPUT_KEYS if key in data and data[key] is None]
+    if empty and not given:
+        raise DataError("found null, expected a value", file=name, line=number, field=empty[0])
     raise DataError(
         f"found the keys {', '.join(map(repr, list(data)[:20])) or 'none'}, "
         "expected 'text', or 'messages', or 'prompt' and 'response'",
