@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -54,7 +55,8 @@ def command(
         return
     print_metrics(result.evaluations)
     print(f"\n{result.folder}  id {result.artifact.id[:12]}; a fresh process gives the same scores")
-    print(f"next: modwright evaluate {out} {data} --out {out}-evaluation   or: modwright serve {out}")
+    model, rows, report = (quote(str(path)) for path in (out, data, f"{out}-evaluation"))
+    print(f"next: modwright evaluate {model} {rows} --out {report}   or: modwright serve {model}")
 
 
 def train(options: TrainOptions, view: RunView) -> TrainResult:

@@ -9,16 +9,20 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from modwright.catalog import TerminalProgress
 from modwright.evaluation.metrics import SplitEvaluation
-from modwright.evaluation.report import summary_rows
+from modwright.evaluation.report import SummaryRow, summary_rows
 from modwright.training.events import Chosen, Event, Stage, Step, Warned
 
 _PIPE_WIDTH = 120
+_ENDLESS = 10_000
 _HEADINGS = ("rows", "positive", "F1 (95 %)", "all flagged", "ROC-AUC (95 %)", "ECE (95 %)")
+#: Left out where a terminal is too narrow, in this order; metrics.json has them all.
+_LEAST_MISSED = ("all flagged", "ECE (95 %)", "rows")
 
 
 class RunView:
@@ -38,6 +42,7 @@ class RunView:
             disable=quiet or not self._console.is_terminal,
         )
         self._task: TaskID | None = None
+        self._shown_stage = ""
         self.catalog = TerminalProgress(self._console)
         self.first_loss: float | None = None
         self.last: Step | None = None
@@ -81,6 +86,9 @@ class RunView:
             self._console.print(escape(text), highlight=False)
 
     def _stage(self, name: str, done: int, total: int, detail: str = "") -> None:
+        if not self._console.is_terminal and name != self._shown_stage:
+            self._shown_stage = name
+            self.say(name)
         if self._task is None:
             self._task = self._bars.add_task(name, total=total or None, detail=detail)
         self._bars.update(
@@ -106,32 +114,48 @@ def print_metrics(evaluations: Mapping[str, SplitEvaluation], notes: Sequence[st
     console = found if found.is_terminal else Console(width=max(found.width, _PIPE_WIDTH))
     rows = summary_rows(dict(evaluations))
     for split, target in dict.fromkeys((row.split, row.target) for row in rows):
-        table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-        table.title = escape(f"{target}, split {split}")
-        table.add_column("label", overflow="fold")
-        for heading in _HEADINGS:
-            table.add_column(heading, justify="right", no_wrap=True)
-        marked = []
-        for row in rows:
-            if (row.split, row.target) != (split, target):
-                continue
-            mark = " *" if row.note and row.rows and "not enough" in row.note else ""
-            if mark:
-                marked.append(row.label)
-            cells = (row.rows, row.positives, row.f1, row.always_flag_f1, row.roc_auc, row.ece)
-            table.add_row(
-                escape(row.label + mark),
-                *(escape(_short(cell)) for cell in cells),
-                style="dim" if mark else None,
-            )
-        console.print(table)
-        if marked:
+        chosen = [row for row in rows if (row.split, row.target) == (split, target)]
+        console.print(escape(f"{target}, split {split}"), style="italic", highlight=False)
+        console.print(_fitting(console, chosen))
+        if any(_mark(row) for row in chosen):
             console.print(
                 "* not enough evidence: under 10 positives or negatives", style="dim", highlight=False
             )
         console.print()
     for note in notes:
         console.print(escape(f"note: {note}"), highlight=False)
+
+
+def _fitting(console: Console, rows: Sequence[SummaryRow]) -> Table:
+    """Return a table without the columns that a narrow terminal has no room for: no figure is ever broken up."""
+    headings = list(_HEADINGS)
+    table = _table(rows, headings)
+    endless = console.options.update(width=_ENDLESS)
+    for heading in _LEAST_MISSED:
+        if Measurement.get(console, endless, table).maximum <= console.width:
+            break
+        headings.remove(heading)
+        table = _table(rows, headings)
+    return table
+
+
+def _table(rows: Sequence[SummaryRow], headings: Sequence[str]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("label", overflow="fold")
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        cells = (row.rows, row.positives, row.f1, row.always_flag_f1, row.roc_auc, row.ece)
+        shown = [cell for heading, cell in zip(_HEADINGS, cells, strict=True) if heading in headings]
+        mark = _mark(row)
+        table.add_row(
+            escape(row.label + mark), *(escape(_short(cell)) for cell in shown), style="dim" if mark else None
+        )
+    return table
+
+
+def _mark(row: SummaryRow) -> str:
+    return " *" if "not enough" in row.note else ""
 
 
 def _short(cell: str) -> str:
