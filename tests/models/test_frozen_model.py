@@ -49,6 +49,12 @@ def test_a_loaded_classifier_scores_as_the_saved_one(classifier, saved):
     assert np.array_equal(expected.windows, found.windows)
 
 
+def test_a_loaded_classifier_cuts_texts_as_the_saved_one(classifier, saved):
+    rule = FrozenClassifier.load(saved, TINY_SCHEMA).featuriser.rule
+    assert rule == classifier.featuriser.rule
+    assert rule.edges, "else this shows nothing of them"
+
+
 def test_order_and_mates_change_no_score(classifier):
     together = classifier.predict_proba(INPUTS)
     order = np.random.default_rng(0).permutation(len(INPUTS))
@@ -86,6 +92,7 @@ def change_layout(folder, *path, value=None, drop=False):
         (("window", "lenght"), 3),
         (("window", "single_label"), "best"),
         (("window", "tokens"), "many"),
+        (("window", "edges"), ["half"]),
         (("bases", 0, "layer"), [1]),
         (("bases", 0, "layers"), [0, 9]),
         (("bases", 0, "layers"), [-1, 0]),
@@ -107,7 +114,9 @@ def test_a_layout_that_was_changed_does_not_load(saved, path, value):
         FrozenClassifier.load(saved, TINY_SCHEMA)
 
 
-@pytest.mark.parametrize("path", [("window",), ("bases",), ("heads", "tone"), ("window", "overlap")])
+@pytest.mark.parametrize(
+    "path", [("window",), ("bases",), ("heads", "tone"), ("window", "overlap"), ("window", "edges")]
+)
 def test_a_layout_without_a_key_does_not_load(saved, path):
     change_layout(saved, *path, drop=True)
     with pytest.raises(ArtifactError):

@@ -295,7 +295,8 @@ def test_the_window_follows_the_training_texts_within_its_bounds(tiny_base):
     def tokens(*overrides):
         return trained(tiny_base, ROWS, *overrides)[0].classifier.featuriser.rule
 
-    assert tokens() == WindowRule(16, 0.5, SingleLabelRule.WORST)
+    assert tokens() == WindowRule(16, 0.5, SingleLabelRule.WORST, (0.75, 0.5, 0.35))
+    assert tokens("window.edges=[]").edges == ()
     assert tokens("window.min_tokens=8", "window.max_tokens=64", "window.quantile=0.01").tokens == 8
     assert tokens("window.min_tokens=40", "window.max_tokens=64").tokens == 40
     assert tokens("window.min_tokens=500", "window.max_tokens=500").tokens == 64, "the base takes no more"

@@ -86,6 +86,7 @@ class FrozenClassifier:
                 "tokens": rule.tokens,
                 "overlap": rule.overlap,
                 "single_label": str(rule.single_label),
+                "edges": list(rule.edges),
             },
             "uses_context": self.featuriser.uses_context,
             "max_batch_tokens": self.featuriser.max_batch_tokens,

@@ -11,16 +11,16 @@ from typing import Any
 from modwright.errors import ArtifactError, MissingExtraError
 
 TOKENIZER_FILE = "tokenizer.json"
-#: What ends a sentence when white space follows, and what ends one by itself.
-_STOPS = frozenset(".!?…。！？")
-_WIDE_STOPS = frozenset("。！？")
+_BLANK = r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2060\ufeff]"
+#: What stands between two sentences: a stop and a blank, a line's end, or a stop of scripts that write no spaces.
+_SENTENCE_BREAK = re.compile(rf"[.!?…]{_BLANK}+|\n{_BLANK}*|[。！？]+{_BLANK}*")
 #: Half a character, as broken JSON escapes give; no tokenizer takes one.
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class TokenSpan:
-    """One token of a text: characters [begin, end), and whether it starts a word or a sentence."""
+    """One token of a text: characters [begin, end) from its first that shows; whether it starts a word or a sentence."""
 
     begin: int
     end: int
@@ -72,17 +72,30 @@ def _whole(texts: Sequence[str]) -> list[str]:
 
 
 def _spans(text: str, encoding: Any) -> list[TokenSpan]:
-    words, offsets = encoding.word_ids, encoding.offsets
-    spans = []
-    for index, (begin, end) in enumerate(offsets):
-        word = index == 0 or words[index] is None or words[index] != words[index - 1]
-        gap = (offsets[index - 1][1], begin) if index else (0, 0)
-        spans.append(TokenSpan(begin, end, word, word and _is_sentence_break(text, *gap)))
+    """Return the tokens of a text; some tokenizers give a space to the token after it, some a token of its own."""
+    words, breaks = encoding.word_ids, _sentence_breaks(text)
+    spans: list[TokenSpan] = []
+    before = 0  # where the last token ended
+    for index, (begin, end) in enumerate(encoding.offsets):
+        shown = end - len(text[begin:end].lstrip())
+        first, shows = shown >= before, shown < end  # several tokens of one character: only the first starts
+        other = index == 0 or words[index] is None or words[index] != words[index - 1]
+        sentence = first and shows and _pass(breaks, shown)
+        word = first and (other or sentence or text[shown - 1 : shown].isspace())
+        spans.append(TokenSpan(shown if shows else begin, end, index == 0 or word, index == 0 or sentence))
+        before = max(before, end)
     return spans
 
 
-def _is_sentence_break(text: str, end: int, begin: int) -> bool:
-    """Return whether a sentence ends between a token's end and the next one's begin: a stop and a space, or a line."""
-    between = text[end:begin]
-    stops = _WIDE_STOPS if not between else _STOPS
-    return "\n" in between or (end > 0 and text[end - 1] in stops)
+def _sentence_breaks(text: str) -> list[int]:
+    """Return where sentences begin after a break, last first."""
+    return [match.end() for match in _SENTENCE_BREAK.finditer(text)][::-1]
+
+
+def _pass(breaks: list[int], position: int) -> bool:
+    """Drop the breaks up to a position from the end of the list; return whether there were any."""
+    some = False
+    while breaks and breaks[-1] <= position:
+        breaks.pop()
+        some = True
+    return some

@@ -7,6 +7,7 @@ that is too long for one of several tokenizers is halved.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,7 +20,7 @@ from modwright.schema import FloatArray, IntArray, Target, TargetKind
 #: A text longer than this many windows is scored at its edges, too.
 _MANY_WINDOWS = 4
 #: Windows begin at least this part of a window apart, however short the sentences.
-_LEAST_STEP = 8
+_LEAST_STEP = 4
 
 
 class SingleLabelRule(StrEnum):
@@ -70,12 +71,13 @@ class WindowRule:
         for share in self.edges:
             size = max(1, int(budget * share))
             yield tokens[0].begin, tokens[_back_to_word(tokens, size, 1) - 1].end
-            yield tokens[_back_to_word(tokens, len(tokens) - size, 1)].begin, tokens[-1].end
+            last = _back_to_word(tokens, len(tokens) - size, len(tokens) - budget)
+            yield tokens[last].begin, tokens[-1].end
 
 
 def _cut_tokens(tokens: Sequence[TokenSpan], budget: int, repeat: int) -> Iterator[tuple[int, int]]:
-    """Yield windows of at most `budget` tokens in order, of which each repeats at least `repeat` where words allow."""
-    total, least = len(tokens), max(1, budget // _LEAST_STEP)
+    """Yield windows of at most `budget` tokens; each repeats about `repeat` of the one before, more for a sentence."""
+    total, least = len(tokens), math.ceil(budget / _LEAST_STEP)
     begin = 0
     while True:
         end = _end(tokens, begin, budget)
@@ -83,11 +85,24 @@ def _cut_tokens(tokens: Sequence[TokenSpan], budget: int, repeat: int) -> Iterat
         if end == total:
             break
         begin = _next(tokens, begin, end, least, budget - repeat)
-    # What follows the last window's first sentence is scored without it, too: a text's end reads like the end alone.
-    for index in range(begin + least, total - least + 1):
-        if tokens[index].starts_sentence and index >= begin + least:
-            begin = index
-            yield tokens[index].begin, tokens[-1].end
+    for start in _ends(tokens, begin, budget, least):
+        yield tokens[start].begin, tokens[-1].end
+
+
+def _ends(tokens: Sequence[TokenSpan], begin: int, budget: int, least: int) -> Iterator[int]:
+    """Yield where else windows begin that reach the end of the text: its end reads there as it does alone.
+
+    At sentences in the last window, `least` apart and long, and at the last sentence of all, however short.
+    """
+    total = len(tokens)
+    for start in range(total - 1, total - budget - 1, -1):
+        if tokens[start].starts_sentence:
+            yield start
+            break
+    for start in range(begin + least, total - least + 1):
+        if tokens[start].starts_sentence and start >= begin + least:
+            begin = start
+            yield start
 
 
 def _end(tokens: Sequence[TokenSpan], begin: int, budget: int) -> int:
