@@ -20,6 +20,7 @@ from modwright.errors import DataError, RecipeError, UsageError
 from modwright.pipeline import train as pipeline
 from modwright.pipeline.train import OUT_OF_FOLD, train
 from modwright.recipe import load_recipe
+from modwright.settings import Settings
 from modwright.testing import TINY_SCHEMA, make_tiny_base, tiny_dataset, tiny_recipe
 from modwright.training.events import Chosen, Stage, Step
 
@@ -188,6 +189,25 @@ def test_a_file_or_a_stranger_is_not_overwritten(new_home, recipe, dataset, tmp_
     with pytest.raises(UsageError, match="something else"):
         train(recipe, dataset, tmp_path / "mine", settings, on_event=pytest.fail)
     assert (tmp_path / "mine" / "notes").read_text() == "mine"
+
+
+@pytest.mark.parametrize("out", [".", "..", "../here"])
+def test_the_folder_it_runs_in_is_refused_before_any_work(recipe, dataset, tmp_path, monkeypatch, out):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(UsageError, match="the folder this runs in"):
+        train(recipe, dataset, Path(out), Settings(home=tmp_path / "home"), on_event=pytest.fail)
+    assert [path.name for path in tmp_path.rglob("*")] == ["here"]
+
+
+def test_a_link_stays_a_link(new_home, recipe, dataset, tmp_path, trained):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "model").symlink_to(tmp_path / "disk")
+    result = train(recipe, dataset, tmp_path / "model", new_home(tmp_path / "home"), on_event=ignore)
+    assert result.artifact.id == trained.artifact.id
+    assert (tmp_path / "model").is_symlink()
+    assert read_artifact(tmp_path / "model").id == trained.artifact.id
+    assert leftovers(tmp_path) == []
 
 
 def test_errors_leave_nothing(new_home, tiny_base_folder, dataset, recipe, tmp_path):

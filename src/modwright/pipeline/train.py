@@ -77,11 +77,11 @@ def train(
         UsageError: `out` holds something else and `replace` is not set.
         DataError, RecipeError, SourceError, IntegrityError: as the stages raise them.
     """
+    out = out.resolve() if out.is_symlink() else out
     there = _already_trained(recipe, dataset, out, settings)
     if there is not None and not has_leftovers(out):
         return TrainResult(out, there, {}, unchanged=True)
-    if out.is_file():
-        raise UsageError("is a file, an artifact is a folder", where=str(out), remedy="name another --out")
+    _refuse_unfit(out)
     if there is None and not replace and out.exists() and any(out.iterdir()):
         raise UsageError("exists already and holds something else", where=str(out), remedy="give --replace")
     opened = open_bases(recipe, settings, progress=progress, on_event=on_event)
@@ -105,6 +105,17 @@ def train(
         on_event(Stage("reload in a fresh process"))
         verify_reload(staging, engine, _probe(rows, others))
     return TrainResult(out, artifact, evaluations)
+
+
+def _refuse_unfit(out: Path) -> None:
+    if out.is_file():
+        raise UsageError("is a file, an artifact is a folder", where=str(out), remedy="name another --out")
+    if Path.cwd().is_relative_to(out.resolve()):
+        raise UsageError(
+            "is the folder this runs in, which cannot be swapped",
+            where=str(out),
+            remedy="name a folder inside it",
+        )
 
 
 def _already_trained(recipe: Recipe, dataset: Dataset, out: Path, settings: Settings) -> Artifact | None:
