@@ -164,6 +164,7 @@ def test_equal_texts_are_embedded_once(tiny_base):
     assert told == [(1, 1)]
 
 
+@settings(deadline=None)
 @given(lengths=st.lists(st.integers(1, 40), max_size=60), most=st.integers(1, 200))
 def test_length_batches_hold_every_row_once_and_one_length_each(lengths, most):
     batches = length_batches(lengths, most)

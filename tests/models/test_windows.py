@@ -144,6 +144,7 @@ def drawn(counts, labels, seed):
     return scores, np.cumsum([0, *counts[:-1]])
 
 
+@settings(deadline=None)
 @given(counts=documents, seed=st.integers(0, 9999))
 def test_multi_label_documents_take_the_first_highest_window_per_label(counts, seed):
     scores, starts = drawn(counts, 2, seed)
@@ -155,6 +156,7 @@ def test_multi_label_documents_take_the_first_highest_window_per_label(counts, s
             assert deciding[n, label] == start + column.index(max(column))
 
 
+@settings(deadline=None)
 @given(counts=documents, seed=st.integers(0, 9999))
 def test_single_label_documents_take_the_window_that_is_least_negative(counts, seed):
     scores, starts = drawn(counts, 3, seed)
@@ -167,6 +169,7 @@ def test_single_label_documents_take_the_window_that_is_least_negative(counts, s
         assert (deciding[n] == worst).all()
 
 
+@settings(deadline=None)
 @given(counts=documents, seed=st.integers(0, 9999))
 @pytest.mark.parametrize(
     ("target", "rule"), [(SINGLE, SingleLabelRule.MEAN), (NO_NEGATIVE, SingleLabelRule.WORST)]

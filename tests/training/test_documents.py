@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modwright.models.windows import SingleLabelRule
@@ -29,6 +29,7 @@ def drawn(counts, target, seed):
     return documents, truth, rng.integers(-2, 3, size=(windows, 2 * labels)).astype(float)
 
 
+@settings(deadline=None)
 @given(counts=counts_of, seed=st.integers(0, 9999))
 def test_a_documents_weight_is_shared_by_its_windows(counts, seed):
     documents, truth, _ = drawn(counts, MULTI, seed)
@@ -45,6 +46,7 @@ def test_a_documents_weight_is_shared_by_its_windows(counts, seed):
     assert (weight <= documents.row_weights[:, None]).all()
 
 
+@settings(deadline=None)
 @given(counts=counts_of, seed=st.integers(0, 9999))
 def test_a_label_that_holds_rests_on_the_first_highest_window(counts, seed):
     documents, truth, logits = drawn(counts, MULTI, seed)
@@ -62,6 +64,7 @@ def test_a_label_that_holds_rests_on_the_first_highest_window(counts, seed):
             assert np.allclose(found[start : start + count, column], expected)
 
 
+@settings(deadline=None)
 @given(counts=counts_of, seed=st.integers(0, 9999))
 def test_a_single_label_rests_on_the_window_where_it_is_most_probable(counts, seed):
     documents, truth, logits = drawn(counts, SINGLE, seed)
