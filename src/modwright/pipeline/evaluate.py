@@ -48,6 +48,7 @@ def evaluate(
     *,
     splits: Sequence[str] = (),
     resamples: int | None = None,
+    known: Mapping[str, SplitEvaluation] | None = None,
     progress: ScoringProgress | None = None,
 ) -> EvaluationResult:
     """Score a dataset's splits with an artifact and write metrics.json and report.html.
@@ -58,6 +59,7 @@ def evaluate(
         out: folder of the two files, made if needed.
         splits: those to judge; without any, every split but `train`, or all if there is no other.
         resamples: bootstrap resamples, the recipe's if None.
+        known: evaluations of splits that training has just made with this very model; they are not scored again.
         progress: told split, rows scored and rows in all.
 
     Raises:
@@ -80,9 +82,12 @@ def evaluate(
             notes.append(f"{name}: the model has no labels {', '.join(aligned.foreign)}; they were left out")
         if name == TRAIN and dataset.id == artifact.dataset_id:
             notes.append(f"{name}: the model was trained on these very rows, so these figures prove nothing")
+        if known is not None and name in known:
+            evaluations[name] = known[name]
+            continue
         evaluations[name] = judge_rows(engine, aligned.rows, resamples, recipe.seed, _named(progress, name))
     facts = report_facts(
-        artifact, recipe, {"rows": {name: len(dataset.split(name)) for name in chosen}}, notes
+        artifact, recipe, resamples, {"rows": {name: len(dataset.split(name)) for name in chosen}}, notes
     )
     out.mkdir(parents=True, exist_ok=True)
     write_metrics(out / METRICS, evaluations, artifact, notes)
@@ -162,7 +167,7 @@ def write_metrics(
 
 
 def report_facts(
-    artifact: Artifact, recipe: Recipe, data: Mapping[str, Any], notes: Sequence[str]
+    artifact: Artifact, recipe: Recipe, resamples: int, data: Mapping[str, Any], notes: Sequence[str]
 ) -> dict[str, Any]:
     """Return what the report says of data and recipe, in reading order."""
     return {
@@ -178,7 +183,7 @@ def report_facts(
             "layers": [f"{base.name}: {', '.join(map(str, base.layers))}" for base in recipe.bases],
             "heads tried": list(recipe.head.kinds),
             "folds": recipe.head.folds,
-            "bootstrap resamples": recipe.evaluation.resamples,
+            "bootstrap resamples": resamples,
         },
         **({"Notes": list(notes)} if notes else {}),
     }

@@ -71,7 +71,14 @@ def quickstart(
         replace=True,
     )
     on_event(Stage("score the test split"))
-    evaluation = evaluate(trained.folder, dataset, folder / "evaluation", settings, progress=scoring_progress)
+    evaluation = evaluate(
+        trained.folder,
+        dataset,
+        folder / "evaluation",
+        settings,
+        known=trained.evaluations,
+        progress=scoring_progress,
+    )
     return Quickstart(pairs.summary, dataset, data_folder, trained, evaluation)
 
 
