@@ -69,9 +69,11 @@ def main() -> None:
                 for seed in [FIXED_SEED, *range(arguments.shuffles)]
             }
             found.append(_summary(name, count, runs, arguments.shuffles))
+            RESULTS.mkdir(exist_ok=True)
+            (RESULTS / "ethos.json").write_text(
+                json.dumps({"machine": machine(), "results": found}, indent=2) + "\n"
+            )
             print(_line(found[-1]), f"({time.perf_counter() - started:.0f} s)", flush=True)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "ethos.json").write_text(json.dumps({"machine": machine(), "results": found}, indent=2) + "\n")
 
 
 def run(

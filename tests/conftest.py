@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from modwright.models.features import FrozenBase
 from modwright.testing import make_tiny_base, open_tiny_base
+
+# What is slow on a busy machine is not wrong: properties are judged by what they find, not by the clock.
+settings.register_profile("modwright", deadline=None)
+settings.load_profile("modwright")
 
 
 @pytest.fixture(scope="session")
