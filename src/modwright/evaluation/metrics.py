@@ -161,11 +161,15 @@ def _per_label(
 def _decision(
     target: Target, labels: FloatArray, flags: BoolArray, positive_above: float
 ) -> Bootstrapped[DecisionStatistics]:
-    """Set up "is any label flagged" against "does any flaggable label hold", on rows where that is known."""
+    """Set up "is any label flagged" against "does any flaggable label hold", on rows whose labels are all known.
+
+    A row with one label that holds and others unknown is left out too: keeping the certain positives of rows whose
+    certain negatives cannot be had would make every rate look better than it is.
+    """
     columns = [target.index(label) for label in target.flaggable]
     values = labels[:, columns]
     positive = np.any(values > positive_above, axis=1)
-    known = np.logical_or(positive, ~np.isnan(values).any(axis=1))
+    known = ~np.isnan(values).any(axis=1)
     flagged = _flagged_at_all(target, flags)
     return Bootstrapped(known, DecisionStatistics(flagged[known], positive[known]) if known.any() else None)
 

@@ -96,7 +96,8 @@ def key_figures(target: Target, found: TargetEvaluation) -> list[KeyFigure]:
         if baseline is not None:
             meaning += f"; always answering the most frequent one would be right for {percent(baseline)}"
         figures.append(KeyFigure("Accuracy", found.accuracy, meaning, baseline))
-    if found.accuracy is None or target.negative_labels:
+    judged = found.decision[Metric.PREVALENCE].value is not None
+    if judged and (found.accuracy is None or target.negative_labels):
         figures += _decision_figures(found)
     macro = found.macro[Metric.ROC_AUC]
     if macro.value is not None:
@@ -133,6 +134,8 @@ def sample_warning(found: TargetEvaluation) -> str:
     name, judged = "F1", found.decision[Metric.F1]
     if found.accuracy is not None:
         name, judged = "Accuracy", found.accuracy
+    elif found.decision[Metric.PREVALENCE].value is None:
+        return "No row has all its labels known, so only each label by itself can be judged."
     if judged.low is None or judged.high is None:
         return f"The sample is too small for an interval: {count(found.known)} labelled rows."
     if found.known >= _SMALL_ROWS and judged.high - judged.low <= _WIDE:
@@ -167,6 +170,8 @@ def flagged_sentence(target: Target, found: TargetEvaluation) -> str:
     if not target.negative_labels and target.kind is TargetKind.SINGLE_LABEL:
         return f"Each row gets the most probable of its {len(target.labels)} labels."
     decision = found.decision
+    if decision[Metric.PREVALENCE].value is None:
+        return f"It flags {percent(decision['flagged'].value)} of all rows; how many should be is not known."
     return (
         f"It flags {percent(decision['flagged'].value)} of all rows; by the labels, "
         f"{percent(decision[Metric.PREVALENCE].value)} should be."
