@@ -169,7 +169,7 @@ def _decision(
     columns = [target.index(label) for label in target.flaggable]
     values = labels[:, columns]
     positive = np.any(values > positive_above, axis=1)
-    known = ~np.isnan(values).any(axis=1)
+    known = np.asarray(~np.isnan(values).any(axis=1), dtype=np.bool_)
     flagged = _flagged_at_all(target, flags)
     return Bootstrapped(known, DecisionStatistics(flagged[known], positive[known]) if known.any() else None)
 
