@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from modwright.artifact import MANIFEST, METRICS, RECIPE, Artifact, read_artifact
 from modwright.data.dataset import Dataset
 from modwright.data.options import TRAIN
@@ -18,7 +20,7 @@ from modwright.evaluation.thresholds import flags
 from modwright.files import write_text_atomic
 from modwright.pipeline.rows import aligned_rows
 from modwright.recipe import Recipe, load_recipe
-from modwright.schema import FloatArray, Input, Schema
+from modwright.schema import FloatArray, Input
 from modwright.serving.engine import DEFAULT_OPERATING_POINT, Engine
 from modwright.settings import Settings
 from modwright.training.frozen import TrainingRows
@@ -114,11 +116,10 @@ def judge_rows(
     progress: Callable[[int, int], None] | None = None,
 ) -> SplitEvaluation:
     """Score rows with an engine and measure them at the default operating point."""
-    return measure(engine.schema, engine, score(engine, rows.inputs, progress), rows, resamples, seed)
+    return measure(engine, score(engine, rows.inputs, progress), rows, resamples, seed)
 
 
 def measure(
-    schema: Schema,
     engine: Engine,
     scores: Mapping[str, FloatArray],
     rows: TrainingRows,
@@ -128,10 +129,11 @@ def measure(
     """Measure calibrated scores, target to (N, L), against labelled rows."""
     point = engine.operating_point(DEFAULT_OPERATING_POINT)
     flagged = {
-        target.name: flags(target, scores[target.name], point.thresholds[target.name]) for target in schema
+        target.name: flags(target, scores[target.name], point.thresholds[target.name])
+        for target in engine.schema
     }
     return evaluate_split(
-        schema,
+        engine.schema,
         dict(scores),
         dict(rows.labels),
         flagged,
@@ -145,8 +147,6 @@ def score(
     engine: Engine, inputs: Sequence[Input], progress: Callable[[int, int], None] | None = None
 ) -> dict[str, FloatArray]:
     """Return calibrated scores, target to (N, L), computed in chunks."""
-    import numpy as np
-
     parts: list[dict[str, FloatArray]] = []
     for begin in range(0, len(inputs), _CHUNK):
         parts.append(engine.calibrated(inputs[begin : begin + _CHUNK]).values)
