@@ -38,5 +38,5 @@ def predict(artifact: Path, source: Path, output: Path, operating_point: str = "
     from modwright.pipeline.predict import predict as run
     from modwright.serving.engine import Engine
 
-    engine = Engine.load(artifact, threads=load_settings().threads)
+    engine = Engine.load(artifact, threads=load_settings().threads, bulk=True)
     return run(engine, source, output, operating_point=operating_point)

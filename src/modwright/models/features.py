@@ -30,6 +30,7 @@ class FrozenBase:
         layers: numbers of the hidden states whose means are the features, the embedding layer being 0.
         max_tokens: the longest text the base takes, special tokens included.
         threads: of the graph; 0 takes every usable core.
+        bulk: the threads work on several batches at once instead of sharing one.
     """
 
     def __init__(
@@ -41,11 +42,12 @@ class FrozenBase:
         layers: Sequence[int],
         max_tokens: int,
         threads: int = 0,
+        bulk: bool = False,
     ) -> None:
         self.name = name
         self.graph_path = graph_folder / GRAPH_FILE
         self.tokenizer_path = tokenizer_folder / TOKENIZER_FILE
-        self.graph = Graph(self.graph_path, threads=threads)
+        self.graph = Graph(self.graph_path, threads=threads, bulk=bulk)
         self.tokenizer = Tokenizer(self.tokenizer_path)
         self.layers = tuple(layers)
         self.max_tokens = max_tokens
@@ -88,12 +90,15 @@ class FrozenBase:
     ) -> Float32Array:
         ids = self.tokenizer.ids(texts)
         result = np.zeros((len(texts), self.width), dtype=np.float32)
+        batches = length_batches([len(row) for row in ids], max_batch_tokens)
+        tokens = [
+            np.asarray([ids[row] for row in (batch * 2 if in_pairs and len(batch) == 1 else batch)], np.int64)
+            for batch in batches
+        ]
         done = 0
-        for batch in length_batches([len(row) for row in ids], max_batch_tokens):
-            rows = batch * 2 if in_pairs and len(batch) == 1 else batch
-            tokens = np.asarray([ids[row] for row in rows], dtype=np.int64)
-            pooled = self.graph.run(tokens, np.ones_like(tokens))[: len(batch)]  # (B, H, D)
-            result[batch] = normalised(pooled[:, self.layers, :]).reshape(len(batch), -1)
+        for batch, pooled in zip(batches, self.graph.run_each(tokens), strict=True):
+            states = normalised(pooled[: len(batch), self.layers, :])  # (B, layers, D)
+            result[batch] = states.reshape(len(batch), -1)
             done += len(batch)
             if progress is not None:
                 progress(done, len(texts))

@@ -96,7 +96,7 @@ class FrozenClassifier:
         }
 
     @classmethod
-    def load(cls, folder: Path, schema: Schema, *, threads: int = 0) -> Self:
+    def load(cls, folder: Path, schema: Schema, *, threads: int = 0, bulk: bool = False) -> Self:
         """Read what `save` wrote.
 
         Raises:
@@ -105,7 +105,7 @@ class FrozenClassifier:
         path = folder / MODEL / LAYOUT_FILE
         try:
             layout = read_json(path)
-            featuriser = _featuriser(folder, layout, threads)
+            featuriser = _featuriser(folder, layout, threads, bulk)
             tensors = load_file(folder / MODEL / HEADS_FILE)
             width = sum(base.width for base in featuriser.bases) * (2 if featuriser.uses_context else 1)
             landmarks = _tensor(tensors, _LANDMARKS, (None, width))
@@ -130,13 +130,13 @@ class FrozenClassifier:
         return cls(schema, featuriser, heads, landmarks)
 
 
-def _featuriser(folder: Path, layout: Mapping[str, Any], threads: int) -> Featuriser:
+def _featuriser(folder: Path, layout: Mapping[str, Any], threads: int, bulk: bool) -> Featuriser:
     where = str(folder / MODEL / LAYOUT_FILE)
     check_keys(layout, {"bases", "window", "uses_context", "max_batch_tokens", "heads"}, where)
     window = layout["window"]
     check_keys(window, {"tokens", "overlap", "single_label", "edges"}, f"{where}, window")
     return Featuriser(
-        [_base(folder, base, threads) for base in layout["bases"]],
+        [_base(folder, base, threads, bulk) for base in layout["bases"]],
         WindowRule(
             int(window["tokens"]),
             float(window["overlap"]),
@@ -148,7 +148,7 @@ def _featuriser(folder: Path, layout: Mapping[str, Any], threads: int) -> Featur
     )
 
 
-def _base(folder: Path, layout: Mapping[str, Any], threads: int) -> FrozenBase:
+def _base(folder: Path, layout: Mapping[str, Any], threads: int, bulk: bool) -> FrozenBase:
     check_keys(layout, {"name", "layers", "max_tokens"}, f"{LAYOUT_FILE}, bases")
     name = layout["name"]
     if Path(name).name != name:
@@ -160,6 +160,7 @@ def _base(folder: Path, layout: Mapping[str, Any], threads: int) -> FrozenBase:
         layers=layout["layers"],
         max_tokens=int(layout["max_tokens"]),
         threads=threads,
+        bulk=bulk,
     )
     for layer in base.layers:
         if type(layer) is not int or not 0 <= layer < base.graph.hidden_states:

@@ -12,7 +12,7 @@ from modwright.schema import Classifier
 FAMILIES = ("frozen",)
 
 
-def load_classifier(folder: Path, artifact: Artifact, *, threads: int = 0) -> Classifier:
+def load_classifier(folder: Path, artifact: Artifact, *, threads: int = 0, bulk: bool = False) -> Classifier:
     """Load the classifier of a verified artifact; raises ArtifactError, also for an unknown family."""
     if artifact.family not in FAMILIES:
         raise ArtifactError(
@@ -20,4 +20,4 @@ def load_classifier(folder: Path, artifact: Artifact, *, threads: int = 0) -> Cl
             where=str(folder),
             remedy=nearest(artifact.family, FAMILIES),
         )
-    return FrozenClassifier.load(folder, artifact.schema, threads=threads)
+    return FrozenClassifier.load(folder, artifact.schema, threads=threads, bulk=bulk)

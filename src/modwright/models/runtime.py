@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +32,23 @@ class Graph:
 
     Args:
         path: the .onnx file.
-        threads: threads of one run; 0 takes every usable core.
+        threads: to use; 0 takes every usable core.
+        bulk: the threads run one batch each, side by side: more texts a second. Without, they share one batch, so that
+            a single text is answered sooner. A row's bits are the same either way.
 
     Raises:
         ArtifactError: the file is not a graph with the expected inputs and output.
     """
 
-    def __init__(self, path: Path, *, threads: int = 0) -> None:
+    def __init__(self, path: Path, *, threads: int = 0, bulk: bool = False) -> None:
         try:
             import onnxruntime as ort
         except ImportError:
             raise MissingExtraError("serve", "running a model") from None
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads or usable_cores()
+        threads = threads or usable_cores()
+        options.intra_op_num_threads = 1 if bulk else threads
+        self._abreast = threads if bulk else 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         # Threads that spin between runs take the cores from whoever shares the machine.
@@ -62,6 +67,17 @@ class Graph:
         """Run one batch: ids and mask (N, T) to pooled hidden states (N, H, D)."""
         (pooled,) = self._session.run(["pooled"], {"input_ids": input_ids, "attention_mask": attention_mask})
         return np.asarray(pooled, dtype=np.float32)
+
+    def run_each(self, batches: Sequence[Int64Array]) -> Iterator[Float32Array]:
+        """Run batches of ids (N, T) without padding, yielding their pooled hidden states (N, H, D) in order."""
+        if self._abreast == 1 or len(batches) == 1:
+            yield from map(self._run_whole, batches)
+            return
+        with ThreadPoolExecutor(self._abreast) as pool:
+            yield from pool.map(self._run_whole, batches)
+
+    def _run_whole(self, input_ids: Int64Array) -> Float32Array:
+        return self.run(input_ids, np.ones_like(input_ids))
 
 
 def normalised(pooled: Float32Array) -> Float32Array:

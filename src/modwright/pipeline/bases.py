@@ -82,6 +82,7 @@ def _open(wanted: BaseRecipe, folder: BaseFolder, settings: Settings) -> OpenedB
         layers=wanted.layers,
         max_tokens=min(folder.max_tokens, folder.max_positions),
         threads=settings.threads,
+        bulk=True,
     )
     highest = base.graph.hidden_states - 1
     if max(wanted.layers) > highest:

@@ -74,8 +74,13 @@ class Engine:
         self.operating_points = dict(operating_points)
 
     @classmethod
-    def load(cls, folder: Path, *, threads: int = 0) -> Self:
+    def load(cls, folder: Path, *, threads: int = 0, bulk: bool = False) -> Self:
         """Load and verify an artifact folder.
+
+        Args:
+            folder: the artifact.
+            threads: of the model; 0 takes every usable core.
+            bulk: for files of texts: the threads work on several batches at once instead of sharing one.
 
         Raises:
             NotFoundError: there is no artifact.
@@ -84,7 +89,7 @@ class Engine:
         artifact = artifact_folder.read_artifact(folder)
         return cls(
             id=artifact.id,
-            classifier=load_classifier(folder, artifact, threads=threads),
+            classifier=load_classifier(folder, artifact, threads=threads, bulk=bulk),
             calibration=_calibration(folder, artifact.schema),
             operating_points=_operating_points(folder, artifact.schema),
         )

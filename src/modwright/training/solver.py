@@ -14,13 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from modwright.models.heads import probabilities
-from modwright.schema import FloatArray, TargetKind
+from modwright.schema import BoolArray, FloatArray, TargetKind
 from modwright.training.basis import Basis
 
 #: A fit is done when its gradient, measured against the bound, promises less than this many nats per row.
 FINAL_TOLERANCE = 1e-9
 #: Enough to tell heads apart: out of fold their losses differ in the third digit.
-SELECTION_TOLERANCE = 1e-6
+SELECTION_TOLERANCE = 3e-7
+#: Settled columns are left out of the products once no more than this share of the others still moves.
+_NARROW_AT = 0.8
 
 
 @dataclass(slots=True)
@@ -45,11 +47,10 @@ class Fits:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """Coefficients theta (R, Q * L), bias (Q * L,), and each column's training loss before this step."""
+    """Coefficients theta (R, Q * L) and bias (Q * L,), and whether no fit moves any more."""
 
     theta: FloatArray
     bias: FloatArray
-    loss: FloatArray
     settled: bool
 
     def logits(self, rows: FloatArray) -> FloatArray:
@@ -60,7 +61,10 @@ class Solution:
 def solve(
     basis: Basis, fits: Fits, start: Solution | None = None, *, tolerance: float = FINAL_TOLERANCE
 ) -> Iterator[Solution]:
-    """Yield the solution after each step, for as long as it is asked for; the caller stops at `settled`."""
+    """Yield the solution after each step, for as long as it is asked for; the caller stops at `settled`.
+
+    A fit that has settled stays as it is while the others go on.
+    """
     bound = 0.25 if fits.kind is TargetKind.MULTI_LABEL else 0.5
     total = np.maximum(fits.weight.sum(axis=0), 1e-12)
     step = 1.0 / (bound * basis.curvature[:, None] + 1.0 / fits.c)  # (R, Q * L)
@@ -68,23 +72,45 @@ def solve(
     theta = start.theta if start else np.zeros((basis.rows.shape[1], len(fits.c)))
     bias = start.bias if start else _first_bias(fits, total)
     ahead, bias_ahead, momentum = theta, bias, np.ones(len(fits.c))
+    live = np.arange(len(fits.c))  # the columns that still move; every array but these two holds them alone
+    all_theta, all_bias = theta, bias
     while True:
-        logits = basis.rows @ ahead + bias_ahead
-        error = fits.weight * (_probabilities(logits, fits) - fits.truth)
+        error = fits.weight * (_probabilities(basis.rows @ ahead + bias_ahead, fits) - fits.truth)
         gradient = basis.rows.T @ error + ahead / fits.c
         bias_gradient = error.sum(axis=0)
         new, new_bias = ahead - step * gradient, bias_ahead - bias_step * bias_gradient
         promise = (gradient**2 * step).sum(axis=0) + bias_gradient**2 * bias_step
-        uphill = (gradient * (new - theta)).sum(axis=0) + bias_gradient * (new_bias - bias) > 0
-        if fits.kind is TargetKind.SINGLE_LABEL:
-            uphill = np.repeat(uphill.reshape(-1, fits.labels).any(axis=1), fits.labels)
+        uphill = _any_of_fit(
+            (gradient * (new - theta)).sum(axis=0) + bias_gradient * (new_bias - bias) > 0, fits
+        )
         following = (1.0 + np.sqrt(1.0 + 4.0 * momentum**2)) / 2.0
         beta = np.where(uphill, 0.0, (momentum - 1.0) / following)
         momentum = np.where(uphill, 1.0, following)
         ahead, bias_ahead = new + beta * (new - theta), new_bias + beta * (new_bias - bias)
         theta, bias = new, new_bias
-        settled = bool((promise <= tolerance * total).all())
-        yield Solution(theta, bias, log_loss(logits, fits) / total, settled)
+        moving = _any_of_fit(promise > tolerance * total, fits)
+        settled = not moving.any()
+        if len(live) < len(all_bias):
+            all_theta, all_bias = all_theta.copy(), all_bias.copy()
+            all_theta[:, live], all_bias[live] = theta, bias
+        else:
+            all_theta, all_bias = theta, bias
+        yield Solution(all_theta, all_bias, settled)
+        if not settled and moving.mean() <= _NARROW_AT:
+            fits, live, total, step = _only(fits, moving), live[moving], total[moving], step[:, moving]
+            theta, ahead, bias = theta[:, moving], ahead[:, moving], bias[moving]
+            bias_ahead, momentum = bias_ahead[moving], momentum[moving]
+
+
+def _any_of_fit(columns: BoolArray, fits: Fits) -> BoolArray:
+    """Return (Q * L,) what holds for any column of a softmax fit, for all its columns."""
+    if fits.kind is TargetKind.MULTI_LABEL:
+        return columns
+    return np.repeat(columns.reshape(-1, fits.labels).any(axis=1), fits.labels)
+
+
+def _only(fits: Fits, columns: BoolArray) -> Fits:
+    return Fits(fits.kind, fits.labels, fits.truth[:, columns], fits.weight[:, columns], fits.c[columns])
 
 
 def _first_bias(fits: Fits, total: FloatArray) -> FloatArray:
@@ -99,13 +125,3 @@ def _probabilities(logits: FloatArray, fits: Fits) -> FloatArray:
         return probabilities(logits, fits.kind)
     shaped = logits.reshape(len(logits), -1, fits.labels)
     return probabilities(shaped, fits.kind).reshape(logits.shape)
-
-
-def log_loss(logits: FloatArray, fits: Fits) -> FloatArray:
-    """Return the masked, weighted log-loss summed over rows, per column (softmax: each column's share)."""
-    if fits.kind is TargetKind.MULTI_LABEL:
-        return np.asarray((fits.weight * (np.logaddexp(0.0, logits) - fits.truth * logits)).sum(axis=0))
-    shaped = logits.reshape(len(logits), -1, fits.labels)
-    top = shaped.max(axis=2, keepdims=True)
-    log_p = shaped - top - np.log(np.exp(shaped - top).sum(axis=2, keepdims=True))
-    return np.asarray(-(fits.weight * fits.truth * log_p.reshape(logits.shape)).sum(axis=0))
