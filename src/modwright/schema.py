@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from modwright.errors import SchemaError, nearest
 
 FloatArray = NDArray[np.float64]
+Float32Array = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 

@@ -23,7 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-#: Modules that register their commands on `app` when imported, in the order of the help page.
+#: Modules that register their commands on `app` when imported; the help page shows groups after commands.
 _COMMANDS = ("quickstart", "data", "train", "evaluate", "predict", "serve", "bases")
 
 

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-Float32Array = NDArray[np.float32]
+from modwright.schema import Float32Array
 
 
 def _key(text: str) -> bytes:

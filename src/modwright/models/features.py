@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from modwright.models.embedding_cache import EmbeddingCache
 from modwright.models.runtime import GRAPH_FILE, Graph, length_batches, normalised
 from modwright.models.tokens import TOKENIZER_FILE, Tokenizer
 from modwright.models.windows import WindowRule
-from modwright.schema import Input, IntArray
+from modwright.schema import Float32Array, Input, IntArray
 
-Float32Array = NDArray[np.float32]
 #: Called with (texts done, texts in all) while texts are embedded.
 Progress = Callable[[int, int], None]
 

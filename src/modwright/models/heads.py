@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modwright.schema import FloatArray, TargetKind
+from modwright.schema import Float32Array, FloatArray, TargetKind
 
-Float32Array = NDArray[np.float32]
 _CHUNK_ROWS = 4096
 
 

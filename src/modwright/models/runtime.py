@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modwright.errors import ArtifactError, MissingExtraError
+from modwright.schema import Float32Array
 
 GRAPH_FILE = "encoder.onnx"
 GRAPH_MANIFEST = "graph.json"
-Float32Array = NDArray[np.float32]
 Int64Array = NDArray[np.int64]
 
 

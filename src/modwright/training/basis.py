@@ -11,12 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from modwright.models.heads import Head, HeadKind, rbf_kernel, squared_distances
-from modwright.schema import FloatArray
+from modwright.schema import Float32Array, FloatArray
 
-Float32Array = NDArray[np.float32]
 #: Directions with less than this share of the largest eigenvalue carry rounding noise, not signal.
 _NEGLIGIBLE = 1e-7
 

@@ -17,8 +17,8 @@ from modwright.models.frozen import FrozenClassifier
 from modwright.models.heads import Head, HeadKind, probabilities
 from modwright.models.windows import SingleLabelRule, WindowRule, combine
 from modwright.recipe import Recipe
-from modwright.schema import FloatArray, Input, IntArray, Schema, Target
-from modwright.training.basis import Basis, Float32Array, make_basis, median_squared_distance, pick_landmarks
+from modwright.schema import Float32Array, FloatArray, Input, IntArray, Schema, Target
+from modwright.training.basis import Basis, make_basis, median_squared_distance, pick_landmarks
 from modwright.training.documents import Documents, whole_rows
 from modwright.training.events import Chosen, Event, Stage, Step, Warned
 from modwright.training.selection import HeadChoice, Question, document_log_loss, fits_of_round, out_of_fold
