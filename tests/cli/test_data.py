@@ -8,8 +8,8 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-import modwright.cli.data
 from modwright.cli.app import app
+from modwright.cli.data.shown import file_progress
 from modwright.data.dataset import read_dataset
 from modwright.errors import DataError, UsageError
 
@@ -106,9 +106,9 @@ def test_check_leaves_with_3_on_errors(run, tmp_path):
 
 def test_progress_is_drawn_on_a_terminal_alone(run, monkeypatch):
     assert run(*IMPORT).stderr == ""
-    with modwright.cli.data._progress() as progress:
+    with file_progress() as progress:
         assert progress is None
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with modwright.cli.data._progress() as progress:
+    with file_progress() as progress:
         assert progress is not None
         progress("a.csv", 1, 2)

@@ -1,0 +1,77 @@
+"""`modwright data check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from modwright.cli.data.group import data_app
+from modwright.cli.data.options import (
+    AsJson,
+    Declare,
+    Delimiter,
+    Encoding,
+    Id,
+    Kind,
+    Label,
+    MaxRecordBytes,
+    Negative,
+    NoHeader,
+    Prompt,
+    Quote,
+    Response,
+    Score,
+    SkipLines,
+    TargetName,
+    Text,
+    ThresholdText,
+    Weight,
+    import_options,
+)
+from modwright.cli.data.shown import file_progress, show_findings
+from modwright.data.options import DEFAULT_MAX_RECORD_BYTES
+from modwright.schema import MODERATION_TARGET
+
+_FAILED_CHECK = 3
+
+
+@data_app.command("check")
+def check_command(
+    source: Annotated[str, typer.Argument(help="A dataset folder, or a file read as `data import` would.")],
+    text: Text = None,
+    prompt: Prompt = None,
+    response: Response = None,
+    label: Label = None,
+    score: Score = None,
+    target: TargetName = MODERATION_TARGET,
+    threshold: ThresholdText = None,
+    kind: Kind = None,
+    negative: Negative = None,
+    declare: Declare = None,
+    id_column: Id = None,
+    weight: Weight = None,
+    delimiter: Delimiter = None,
+    quote: Quote = "double",
+    no_header: NoHeader = False,
+    encoding: Encoding = "utf-8",
+    skip_lines: SkipLines = 0,
+    max_record_bytes: MaxRecordBytes = DEFAULT_MAX_RECORD_BYTES,
+    as_json: AsJson = False,
+) -> None:
+    """Look for what is wrong or doubtful in a dataset; leaves with 3 where there is an error."""
+    from modwright.data.checks import check_dataset
+    from modwright.data.dataset import read_dataset
+    from modwright.data.importing import load_dataset
+
+    if Path(source).is_dir():
+        dataset = read_dataset(Path(source))
+    else:
+        given = {**locals(), "sources": [source], "split": None, "out": Path(), "replace": False}
+        with file_progress() as progress:
+            dataset = load_dataset(import_options(given), progress).dataset
+    findings = check_dataset(dataset)
+    show_findings(source, findings, as_json=as_json)
+    if any(finding.severity == "error" for finding in findings):
+        raise typer.Exit(_FAILED_CHECK)
