@@ -11,8 +11,9 @@ from modwright.evaluation.binary import Metric
 from modwright.evaluation.curves import ReliabilityBin
 from modwright.evaluation.resampling import Interval
 from modwright.evaluation.results import LabelEvaluation
-from modwright.evaluation.svg import Plot, decoration, element, picture
-from modwright.evaluation.wording import number, with_interval
+from modwright.evaluation.wording import with_interval
+from modwright.render.svg import Plot, decoration, element, picture
+from modwright.render.words import number
 from modwright.schema import FloatArray
 
 _BAR_WIDTH, _BAR_HEIGHT = 112.0, 14.0

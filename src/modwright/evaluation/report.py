@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from jinja2 import Environment
 
 from modwright.evaluation import charts, wording
 from modwright.evaluation.binary import BINS, MIN_BIN_ROWS
@@ -19,14 +18,15 @@ from modwright.evaluation.metrics_file import ECE_METHOD
 from modwright.evaluation.resampling import Interval
 from modwright.evaluation.results import MIN_EVIDENCE, LabelEvaluation, SplitEvaluation, TargetEvaluation
 from modwright.evaluation.thresholds import OperatingPoint
-from modwright.evaluation.wording import SummaryRow, shown, summary_rows
+from modwright.evaluation.wording import SummaryRow, summary_rows
+from modwright.render import pages
+from modwright.render.words import number
 from modwright.schema import Schema
 
 __all__ = ["SummaryRow", "render_report", "summary_rows"]
 
 #: Splits of these names hold rows a model was fitted on.
 _FITTED_ON = frozenset({"train", "training"})
-
 
 def render_report(
     title: str,
@@ -60,42 +60,15 @@ def render_report(
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("modwright.evaluation", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    made = pages.environment(
+        "modwright.evaluation", {"measured": _measured, "span": wording.span, "threshold": wording.threshold}
     )
-    filters = (wording.number, wording.count, wording.percent, wording.span, wording.threshold, shown)
-    environment.filters |= {function.__name__: function for function in filters}
-    environment.filters |= {"own": own, "fact": fact, "measured": _measured}
-    environment.globals |= {"charts": charts, "wording": wording, "order": _order}
-    return environment
-
-
-def own(text: Any) -> Markup:
-    """Return a user's own text: escaped, kept from reordering what stands around it."""
-    return Markup(f"<bdi>{escape(shown(text))}</bdi>")
-
-
-def fact(value: Any) -> Markup:
-    """Return a fact's value as text: yes and no, numbers, or the items of a list, each the user's own."""
-    if value is None:
-        return Markup(wording.UNDEFINED)
-    if isinstance(value, bool):
-        return Markup("yes" if value else "no")
-    if isinstance(value, int):
-        return escape(wording.count(value) if abs(value) >= 10_000 else value)
-    if isinstance(value, float):
-        return escape(f"{value:.6g}")
-    if isinstance(value, (list, tuple)):
-        return Markup(", ").join(fact(item) for item in value)
-    return own(value)
+    made.globals |= {"charts": charts, "wording": wording, "order": _order}
+    return made
 
 
 def _measured(interval: Interval) -> str:
-    return wording.number(interval.value, wording.decimals(interval))
+    return number(interval.value, wording.decimals(interval))
 
 
 def _order(target: TargetEvaluation) -> dict[str, list[LabelEvaluation]]:

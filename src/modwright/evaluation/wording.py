@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from modwright.evaluation.binary import Metric
 from modwright.evaluation.resampling import Interval
 from modwright.evaluation.results import LabelEvaluation, SplitEvaluation, TargetEvaluation
+from modwright.render.words import UNDEFINED, count, number, percent
 from modwright.schema import Target, TargetKind
 
-UNDEFINED = "–"
 #: A sample with fewer labelled rows, or whose F1 interval is wider, is called small.
 _SMALL_ROWS = 500
 _WIDE = 0.1
 #: Below this width an interval is worth a third decimal.
 _NARROW = 0.02
-#: Direction overrides and isolates, control characters, and halves of surrogate pairs: shown, never obeyed.
-_UNSHOWABLE = re.compile(
-    r"[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
-)
-
-
-def shown(text: Any) -> str:
-    """Return a user's text; characters that would reorder or break it are shown by their code, ⟨U+202E⟩."""
-    return _UNSHOWABLE.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", str(text))
-
-
-def number(value: float | None, decimals: int = 2) -> str:
-    """Return a number with fixed decimals, a dash where it is undefined."""
-    return UNDEFINED if value is None or math.isnan(value) else f"{value:.{decimals}f}"
-
-
-def count(value: int) -> str:
-    """Return a count with thin spaces between thousands."""
-    return f"{value:,}".replace(",", "\u202f")
 
 
 def decimals(interval: Interval) -> int:
@@ -59,13 +37,6 @@ def with_interval(interval: Interval) -> str:
     """Return ``0.64 (0.60–0.67)``."""
     value = number(interval.value, decimals(interval))
     return f"{value} ({span(interval)})" if span(interval) else value
-
-
-def percent(value: float | None) -> str:
-    """Return a share as a percentage; one decimal below ten per cent."""
-    if value is None:
-        return UNDEFINED
-    return f"{100 * value:.{1 if 0 < value < 0.0995 else 0}f}\u202f%"
 
 
 def threshold(value: float | None) -> str:

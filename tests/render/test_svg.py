@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from modwright.evaluation.svg import Plot, decoration, element, picture, thinned
+from modwright.render.svg import Plot, decoration, element, picture, thinned
 
 
 def test_text_and_attributes_are_escaped_and_drawings_are_not():

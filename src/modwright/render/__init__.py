@@ -1,0 +1,1 @@
+"""Pages of one file: words, drawings and the frame that every HTML page stands in."""
