@@ -53,12 +53,16 @@ def open_bases(
 
 
 def portable(recipe: Recipe) -> Recipe:
-    """Return a recipe as it is kept and hashed: a local base by its folder's name, not its path on this machine."""
+    """Return a recipe as it is kept and hashed.
+
+    A local base stands there by its folder's name, not its path on this machine;
+    without a `[data]` section, since the dataset says itself what it is.
+    """
     bases = [
         base.model_copy(update={"name": folder.name}) if (folder := local_folder(base.name)) else base
         for base in recipe.bases
     ]
-    return recipe.model_copy(update={"bases": bases})
+    return recipe.model_copy(update={"bases": bases, "data": None})
 
 
 def local_folder(name: str) -> Path | None:

@@ -54,7 +54,7 @@ class TrainResult:
 
 def recipe_hash(recipe: Recipe) -> str:
     """Return the sha256 of a resolved recipe, the same on every machine."""
-    return sha256_json(portable(recipe).model_dump(mode="json"))
+    return sha256_json(portable(recipe).model_dump(mode="json", exclude={"data"}))
 
 
 def train(
