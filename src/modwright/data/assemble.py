@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -13,9 +14,10 @@ from modwright.data.options import Meaning
 from modwright.data.problems import Problems
 from modwright.data.tables import INPUT_COLUMNS, Claim, FileRows
 from modwright.data.threshold import Threshold
-from modwright.schema import FloatArray, Schema, Target, TargetKind
+from modwright.schema import FloatArray, IntArray, Schema, Target, TargetKind
 
 _SUM_TOLERANCE = 0.01
+_TYPES = {"String": pl.String, "Boolean": pl.Boolean, "Int64": pl.Int64, "Float64": pl.Float64}
 _ODD_SPACE = r"\s\s|[^\S ]"
 
 
@@ -24,18 +26,17 @@ def label_column(target: Target, label: str) -> str:
     return f"{target.name}/{label}"
 
 
-def find_bounds(
-    training: Sequence[FileRows], schema: Schema, meaning: Meaning, problems: Problems
-) -> dict[str, float]:
-    """Return the threshold of every score column, computed over the training rows."""
+def find_bounds(training: Sequence[FileRows], meaning: Meaning, problems: Problems) -> dict[str, float]:
+    """Return the threshold of every label that waits for one, computed over the training rows."""
     if meaning.threshold is None:
         return {}
     threshold = Threshold.parse(meaning.threshold)
+    claims = [claim for rows in training for claim in rows.claims.values()]
     bounds: dict[str, float] = {}
-    for name in meaning.scores:
-        claims = [rows.claims[meaning.target] for rows in training if meaning.target in rows.claims]
-        parts = [claim.values[:, list(claim.labels).index(name)] for claim in claims if name in claim.raw]
-        scores = np.concatenate(parts) if parts else np.zeros(0)
+    for name in dict.fromkeys(label for claim in claims for label in claim.labels if label in claim.raw):
+        scores = np.concatenate(
+            [claim.values[:, list(claim.labels).index(name)] for claim in claims if name in claim.raw]
+        )
         if np.isnan(scores).all():
             problems.add(
                 "no training row has a score", file=training[0].name, field=name, remedy="leave it out"
@@ -45,22 +46,32 @@ def find_bounds(
     return bounds
 
 
-def label_values(
-    rows: FileRows, target: Target, meaning: Meaning, bounds: Mapping[str, float], problems: Problems
-) -> FloatArray:
+def thresholded(rows: FileRows, meaning: Meaning, bounds: Mapping[str, float]) -> FileRows:
+    """Turn a file's scores into 0/1; a label without a bound, which no training row has, stays a score."""
+    if meaning.threshold is None:
+        return rows
+    threshold = Threshold.parse(meaning.threshold)
+    claims = {}
+    for target, claim in rows.claims.items():
+        values = claim.values.copy()
+        for place, label in enumerate(claim.labels):
+            if label in claim.raw and label in bounds:
+                values[:, place] = threshold.apply(values[:, place], bounds[label])
+        claims[target] = dataclasses.replace(claim, values=values, raw=frozenset())
+    return dataclasses.replace(rows, claims=claims)
+
+
+def label_values(rows: FileRows, target: Target, meaning: Meaning, problems: Problems) -> FloatArray:
     """Return (N, L) what a file says about a target, NaN unknown."""
     values = np.full((len(rows), len(target.labels)), np.nan)
     claim = rows.claims.get(target.name)
     if claim is None:
         return values
     places = {label: place for place, label in enumerate(claim.labels)}
-    declared = meaning.declared.get(target.name, ())
-    threshold = Threshold.parse(meaning.threshold) if meaning.threshold else None
+    declared = target.labels if meaning.recorded else meaning.declared.get(target.name, ())
     for column, label in enumerate(target.labels):
         if label in places:
-            found = claim.values[:, places[label]]
-            raw = threshold is not None and label in claim.raw
-            values[:, column] = threshold.apply(found, bounds[label]) if threshold and raw else found
+            values[:, column] = claim.values[:, places[label]]
         elif label in declared:
             values[claim.closed, column] = 0.0
     if target.kind is TargetKind.SINGLE_LABEL:
@@ -92,11 +103,14 @@ def split_frame(
     split: str,
     schema: Schema,
     meaning: Meaning,
-    bounds: Mapping[str, float],
     problems: Problems,
     notes: list[str],
+    order: IntArray | None = None,
 ) -> pl.DataFrame:
-    """Build a split's frame: input columns, label columns, then the files' other columns."""
+    """Build a split's frame: input columns, label columns, then the files' other columns.
+
+    With an order, row i of the frame is row `order[i]` of the files under each other.
+    """
     inputs = pl.concat([rows.inputs for rows in files])
     sources = pl.concat(
         [
@@ -104,9 +118,8 @@ def split_frame(
             for rows in files
         ]
     )
-    numbered = pl.lit(f"{split}-") + pl.int_range(1, pl.len() + 1).cast(pl.String)
     frame = inputs.select(
-        id=pl.col("id").fill_null(numbered),
+        id=pl.col("id"),
         text=pl.col("text"),
         messages=pl.col("messages"),
         weight=pl.col("weight"),
@@ -115,13 +128,39 @@ def split_frame(
     )
     labels = []
     for target in schema.targets:
-        values = np.concatenate([label_values(rows, target, meaning, bounds, problems) for rows in files])
+        values = np.concatenate([label_values(rows, target, meaning, problems) for rows in files])
         for place, label in enumerate(target.labels):
             labels.append(pl.Series(label_column(target, label), values[:, place]).fill_nan(None))
     others = _renamed(
         stack_frames([rows.columns for rows in files]), {series.name for series in labels}, notes
     )
-    return frame.with_columns(labels).with_columns(others.get_columns() if others.width else [])
+    recorded = meaning.recorded.columns.get(split, ()) if meaning.recorded else ()
+    others = _as_recorded(others, recorded)
+    whole = frame.with_columns(labels).with_columns(others.get_columns() if others.width else [])
+    numbered = pl.lit(f"{split}-") + pl.int_range(1, pl.len() + 1).cast(pl.String)
+    return (whole if order is None else whole[order]).with_columns(id=pl.col("id").fill_null(numbered))
+
+
+def _as_recorded(frame: pl.DataFrame, recorded: Sequence[tuple[str, str, str]]) -> pl.DataFrame:
+    """Give other columns the names, types and order an export wrote down; others follow as they are.
+
+    A column that is no longer of its type, since the file was edited, keeps the type that it has.
+    """
+    back = []
+    for name, own, dtype in recorded:
+        if own not in frame.columns:
+            continue
+        series = frame[own]
+        if dtype == "Boolean" and series.dtype == pl.String:
+            typed = series.replace_strict(
+                ["true", "false"], [True, False], default=None, return_dtype=pl.Boolean
+            )
+        else:
+            typed = series.cast(_TYPES.get(dtype, pl.String), strict=False)
+        kept = typed if typed.null_count() == series.null_count() else series
+        back.append(kept.alias(name))
+    known = {own for _, own, _ in recorded}
+    return pl.DataFrame([*back, *(series for series in frame if series.name not in known)])
 
 
 def _renamed(frame: pl.DataFrame, labels: set[str], notes: list[str]) -> pl.DataFrame:

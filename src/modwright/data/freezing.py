@@ -26,6 +26,13 @@ def freeze_schema(
     """
     _refuse_mixed_kinds([*training, *others], problems)
     problems.raise_any()
+    if meaning.recorded is not None:
+        schema = meaning.recorded.schema
+        for rows in [*training, *others]:
+            _refuse_unknown_labels(rows, schema, problems)
+            _refuse_other_kinds(rows, schema, problems)
+        problems.raise_any()
+        return schema
     names = dict.fromkeys([*meaning.declared, *(name for rows in training for name in rows.claims)])
     targets = [_target(name, training, meaning, problems) for name in names]
     problems.raise_any()
@@ -53,6 +60,18 @@ def _refuse_mixed_kinds(files: Sequence[FileRows], problems: Problems) -> None:
                     remedy="where exactly one label holds write strings, or a class column with "
                     "--kind single_label; where several may, lists or 0/1 columns",
                 )
+
+
+def _refuse_other_kinds(rows: FileRows, schema: Schema, problems: Problems) -> None:
+    for name, claim in rows.claims.items():
+        if name in schema.names and claim.kind not in (None, schema.target(name).kind):
+            problems.add(
+                f"found {_WORDS[claim.kind]}, but the schema has {_WORDS[schema.target(name).kind]}",
+                file=rows.name,
+                line=claim.kind_line,
+                field=f"labels.{name}",
+                remedy="give the --schema that belongs to these files",
+            )
 
 
 def _target(name: str, training: Sequence[FileRows], meaning: Meaning, problems: Problems) -> Target | None:

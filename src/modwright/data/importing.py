@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from modwright.data.assemble import find_bounds, label_column, split_frame
+from modwright.data.assemble import find_bounds, label_column, split_frame, thresholded
 from modwright.data.dataset import Dataset, holds, make_dataset, write_dataset
 from modwright.data.freezing import freeze_schema
+from modwright.data.given import (
+    GivenFile,
+    ReadSplit,
+    local_files,
+    read_splits,
+    sampling_notes,
+    sampling_steps,
+)
 from modwright.data.labelling import with_claims
-from modwright.data.options import TRAIN, ImportOptions, Meaning, Progress, Reading
+from modwright.data.options import TRAIN, ImportOptions, Meaning, Progress, Reading, Recorded
 from modwright.data.problems import Problems
-from modwright.data.records import read_records
+from modwright.data.relabel import relabelled
 from modwright.data.summary import ImportSummary, summarise
 from modwright.data.tables import FileRows
 from modwright.data.threshold import Threshold
 from modwright.errors import UsageError
-from modwright.files import sha256_file
 from modwright.schema import Schema, TargetKind
 
 
@@ -32,11 +38,15 @@ class Loaded:
     notes: tuple[str, ...]
 
 
-def import_dataset(options: ImportOptions, progress: Progress | None = None) -> ImportSummary:
+def import_dataset(
+    options: ImportOptions,
+    progress: Progress | None = None,
+    files: Mapping[str, Iterable[GivenFile]] | None = None,
+) -> ImportSummary:
     """Import labelled files into a dataset folder.
 
     Running it again with the same files succeeds and leaves the identical dataset alone. Nothing is written
-    unless everything is right.
+    unless everything is right. The arguments are those of `load_dataset`.
 
     Raises:
         DataError: wrong data, with file, line, field and remedy; several come as DataProblemsError.
@@ -44,46 +54,60 @@ def import_dataset(options: ImportOptions, progress: Progress | None = None) -> 
     """
     if options.out.is_file():
         raise UsageError("is a file, expected a folder", where=str(options.out), remedy="name a folder")
-    loaded = load_dataset(options, progress)
+    loaded = load_dataset(options, progress, files)
     unchanged = holds(options.out, loaded.dataset.id)
     write_dataset(loaded.dataset, options.out, replace=options.replace)
     return summarise(loaded.dataset, loaded.notes, str(options.out), "unchanged" if unchanged else "written")
 
 
-def load_dataset(options: ImportOptions, progress: Progress | None = None) -> Loaded:
-    """Read labelled files into a dataset without writing anything; raises as `import_dataset` does."""
+def load_dataset(
+    options: ImportOptions,
+    progress: Progress | None = None,
+    files: Mapping[str, Iterable[GivenFile]] | None = None,
+) -> Loaded:
+    """Read labelled files into a dataset without writing anything; raises as `import_dataset` does.
+
+    Args:
+        options: what the rows mean, and which of them are taken.
+        progress: told the bytes read so far.
+        files: the files of every split, `train` first, asked for one by one; None takes the options' plain paths.
+    """
     meaning, problems = options.meaning, Problems()
     if meaning.threshold is not None:
         Threshold.parse(meaning.threshold)
-    pairs = options.files()
-    read = [read_records(source, options.reading, meaning, problems, progress) for _, source in pairs]
+    read = read_splits(local_files(options) if files is None else files, options, problems, progress)
     problems.raise_any()
-    files = with_claims([rows for rows in read if rows is not None], meaning, problems)
+    claimed = with_claims([rows for part in read for rows in part.files], meaning, problems)
     problems.raise_any()
-    notes = [f"{rows.name}: {note}" for rows in files for note in rows.notes]
+    splits = [part.name for part in read for _ in part.files]
+    named = [rows for split, rows in zip(splits, claimed, strict=True) if split == TRAIN]
+    bounds = find_bounds(named or claimed, meaning, problems)
+    problems.raise_any()
+    all_rows = relabelled([thresholded(rows, meaning, bounds) for rows in claimed], meaning)
+    notes = [f"{rows.name}: {note}" for rows in all_rows for note in rows.notes] + sampling_notes(read)
     by_split: dict[str, list[FileRows]] = {}
-    for (split, _), rows in zip(pairs, files, strict=True):
+    for split, rows in zip(splits, all_rows, strict=True):
         by_split.setdefault(split, []).append(rows)
     training = by_split.get(TRAIN)
     if training is None:
-        training = files
+        training = all_rows
         notes.append(f"there is no split '{TRAIN}': labels were collected over all files")
-    others = [rows for rows in files if all(rows is not other for other in training)]
+    others = [rows for rows in all_rows if all(rows is not other for other in training)]
     schema = freeze_schema(training, others, meaning, problems)
-    bounds = find_bounds(training, schema, meaning, problems)
-    problems.raise_any()
+    orders = {part.name: part.order for part in read}
     frames = {
-        split: split_frame(members, split, schema, meaning, bounds, problems, notes)
+        split: split_frame(members, split, schema, meaning, problems, notes, orders[split])
         for split, members in by_split.items()
     }
     problems.raise_any()
-    _refuse_declared_without_positive(training, frames, schema, meaning, problems)
+    if meaning.recorded is None:
+        _refuse_declared_without_positive(training, frames, schema, meaning, problems)
     notes += [
         f"label '{name}' holds where the score is {_compared(meaning)} {bound:g}"
         for name, bound in bounds.items()
     ]
-    notes += _unseen(files, schema) + _all_flagged(schema)
-    return Loaded(make_dataset(schema, frames, _provenance(pairs, files, options, bounds)), tuple(notes))
+    notes += _unseen(all_rows, schema) + _all_flagged(schema)
+    return Loaded(make_dataset(schema, frames, _provenance(read, options, bounds)), tuple(notes))
 
 
 def _compared(meaning: Meaning) -> str:
@@ -99,7 +123,7 @@ def _refuse_declared_without_positive(
         declared = set(meaning.declared.get(target.name, ()))
         for rows in training:
             claim = rows.claims.get(target.name)
-            declared |= set(claim.labels) if claim is not None and claim.declared else set()
+            declared |= claim.declared if claim is not None else frozenset()
         for label in target.labels:
             columns = [frame[label_column(target, label)] for frame in trained]
             highest = max((float(column.max() or 0.0) for column in columns if len(column)), default=0.0)
@@ -127,7 +151,7 @@ def _unseen(files: Sequence[FileRows], schema: Schema) -> list[str]:
             if (
                 unseen
                 and target.kind is TargetKind.MULTI_LABEL
-                and np.any(claim.closed | claim.objects | claim.declared)
+                and (claim.declared or np.any(claim.closed | claim.objects))
             ):
                 notes.append(
                     f"{rows.name}: never names {', '.join(unseen)} of '{target.name}': unknown there "
@@ -146,24 +170,26 @@ def _all_flagged(schema: Schema) -> list[str]:
 
 
 def _provenance(
-    pairs: Sequence[tuple[str, str]],
-    files: Sequence[FileRows],
-    options: ImportOptions,
-    bounds: dict[str, float],
+    read: Sequence[ReadSplit], options: ImportOptions, bounds: dict[str, float]
 ) -> dict[str, Any]:
-    sources = [
-        {"split": split, "file": source, "rows": len(rows), "sha256": sha256_file(Path(source))}
-        for (split, source), rows in zip(pairs, files, strict=True)
-    ]
     stated = {**_stated(options.reading, Reading()), **_stated(options.meaning, Meaning())}
-    return {"sources": sources, "steps": [{"step": "import", "options": stated, "bounds": bounds}]}
+    step = {"step": "import", "options": stated, "bounds": bounds}
+    return {
+        "sources": [source for part in read for source in part.sources],
+        "steps": [step, *sampling_steps(read)],
+    }
 
 
 def _stated(given: Any, default: Any) -> dict[str, Any]:
     """Return the options that differ from their defaults, JSON-ready."""
     values = {name: (getattr(given, name), getattr(default, name)) for name in given.__slots__}
-    return {
-        name: {key: list(item) for key, item in value.items()} if isinstance(value, dict) else value
-        for name, (value, usual) in values.items()
-        if value != usual
-    }
+    return {name: _plain(value) for name, (value, usual) in values.items() if value != usual}
+
+
+def _plain(value: Any) -> Any:
+    """Return an option as JSON-ready data."""
+    if isinstance(value, Recorded):
+        return value.to_json()
+    if isinstance(value, Mapping):
+        return {key: list(item) if isinstance(item, tuple) else item for key, item in value.items()}
+    return value

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from modwright.data.columnar import pl
+from modwright.data.conversations import Conversations
 from modwright.data.options import Meaning
 from modwright.data.problems import Problems
 from modwright.data.tables import MESSAGES_TYPE, FileRows, RawTable
 from modwright.errors import DataError, nearest
 from modwright.schema import BoolArray, FloatArray, IntArray, Role
+
+
+@dataclass(frozen=True, slots=True)
+class InputColumns:
+    """Which columns hold what is judged: a text, a prompt and a response, a conversation; or text and conversation."""
+
+    text: str | None = None
+    pair: tuple[str, ...] = ()
+    messages: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return those there are."""
+        return tuple(name for name in (self.text, *self.pair, self.messages) if name is not None)
 
 
 def table_rows(table: RawTable, meaning: Meaning, problems: Problems) -> FileRows:
@@ -21,30 +38,62 @@ def table_rows(table: RawTable, meaning: Meaning, problems: Problems) -> FileRow
         DataError: no usable column; the message lists those there are.
     """
     columns = table.frame.columns
-    text, pair = _input_columns(table.name, columns, meaning)
-    identity = _optional(table.name, columns, meaning.id, "id", {text, *pair, *meaning.columns})
-    weight = _optional(table.name, columns, meaning.weight, "weight", {text, *pair, *meaning.columns})
-    number = len(table.frame)
-    parts = {name: _texts(table, name, problems) for name in ([text] if text else pair)}
-    messages = pl.Series([None] * number, dtype=MESSAGES_TYPE) if text else _pairs(*parts.values())
-    weights = np.ones(number)
-    if weight:
-        weights = _weights(table, weight, problems)
+    if meaning.openai:
+        raise DataError("is a table, expected JSONL for --openai", file=table.name, remedy="leave it out")
+    chosen = _input_columns(table, meaning)
+    taken = {*chosen.names, *meaning.columns}
+    identity = _optional(table.name, columns, meaning.id, "id", taken)
+    weight = _optional(table.name, columns, meaning.weight, "weight", taken)
+    number, notes = len(table.frame), list(table.notes)
+    texts, messages = _contents(table, chosen, problems, notes)
     inputs = pl.DataFrame(
         {
-            "id": table.frame[identity].cast(pl.String)
-            if identity
-            else pl.Series([None] * number, dtype=pl.String),
-            "text": parts[text] if text else pl.Series([None] * number, dtype=pl.String),
+            "id": _nothing(number, pl.String) if identity is None else table.frame[identity].cast(pl.String),
+            "text": texts,
             "messages": messages,
-            "weight": weights,
+            "weight": _weights(table, weight, problems) if weight else np.ones(number),
         }
     )
-    used = [name for name in (text, *pair, identity, weight) if name]
-    notes = list(table.notes)
+    used = [name for name in (*chosen.names, identity, weight) if name]
     if weight and not meaning.weight:
         notes.append("rows are weighted by the column 'weight'")
     return FileRows(table.name, table.lines, inputs, table.frame.drop(used), {}, tuple(notes))
+
+
+def _nothing(number: int, dtype: Any) -> pl.Series:
+    return pl.Series([None] * number, dtype=dtype)
+
+
+def _contents(
+    table: RawTable, chosen: InputColumns, problems: Problems, notes: list[str]
+) -> tuple[pl.Series, pl.Series]:
+    """Return (N,) texts and (N,) conversations; a row has one of them."""
+    number = len(table.frame)
+    if chosen.pair:
+        parts = [_texts(table, name, problems) for name in chosen.pair]
+        return _nothing(number, pl.String), _pairs(*parts)
+    texts = _texts(table, chosen.text, problems) if chosen.text else _nothing(number, pl.String)
+    if chosen.messages is None:
+        return texts, _nothing(number, MESSAGES_TYPE)
+    conversations = Conversations(table.name, problems)
+    messages = conversations.column(table.frame[chosen.messages], table.lines)
+    notes += conversations.notes()
+    held = table.frame[chosen.messages].is_not_null().to_numpy()
+    if chosen.text is None:
+        _add_rows(~held, table, chosen.messages, "found an empty cell, expected a conversation", problems)
+        return texts, messages
+    both = held & (texts != "").to_numpy()
+    _add_rows(both, table, chosen.messages, f"found a conversation beside '{chosen.text}'", problems)
+    return texts.set(pl.Series(held), None), messages
+
+
+def _add_rows(rows: BoolArray, table: RawTable, field: str, message: str, problems: Problems) -> None:
+    """Add a problem for each row that has neither or both of text and conversation."""
+    wrong = np.flatnonzero(rows)
+    remedy = "a row is a text or a conversation: leave the other cell empty"
+    for row in wrong[: problems.room].tolist():
+        problems.add(message, file=table.name, line=int(table.lines[row]), field=field, remedy=remedy)
+    problems.count_more(max(len(wrong) - problems.limit, 0))
 
 
 def require_column(name: str, columns: Sequence[str], file: str, option: str) -> None:
@@ -59,15 +108,19 @@ def require_column(name: str, columns: Sequence[str], file: str, option: str) ->
         )
 
 
-def _input_columns(file: str, columns: Sequence[str], meaning: Meaning) -> tuple[str | None, tuple[str, ...]]:
-    """Return the text column, or the pair of prompt and response."""
-    if meaning.text is not None:
-        require_column(meaning.text, columns, file, "--text")
-        return meaning.text, ()
-    if meaning.prompt is not None and meaning.response is not None:
-        require_column(meaning.prompt, columns, file, "--prompt")
-        require_column(meaning.response, columns, file, "--response")
-        return None, (meaning.prompt, meaning.response)
+def _input_columns(table: RawTable, meaning: Meaning) -> InputColumns:
+    """Return the columns that were named, else those that have the names of a record's keys."""
+    file, columns = table.name, table.frame.columns
+    named = InputColumns(
+        meaning.text,
+        (meaning.prompt, meaning.response) if meaning.prompt and meaning.response else (),
+        meaning.messages,
+    )
+    if named.names:
+        for option in ("text", "prompt", "response", "messages"):
+            if getattr(meaning, option) is not None:
+                require_column(getattr(meaning, option), columns, file, f"--{option}")
+        return named
     has_pair = "prompt" in columns and "response" in columns
     if "text" in columns and has_pair:
         raise DataError(
@@ -75,20 +128,25 @@ def _input_columns(file: str, columns: Sequence[str], meaning: Meaning) -> tuple
             file=file,
             remedy="give --text text, or --prompt prompt --response response",
         )
+    # Beside a text, JSON in a CSV cell may be anything; only an export's own files have conversations there.
+    nested = "messages" in columns and (meaning.recorded or table.frame.schema["messages"].is_nested())
     if "text" in columns:
-        return "text", ()
+        return InputColumns(text="text", messages="messages" if nested else None)
     if has_pair:
-        return None, ("prompt", "response")
+        return InputColumns(pair=("prompt", "response"))
+    if "messages" in columns:
+        return InputColumns(messages="messages")
     listed = ", ".join(repr(column) for column in columns[:40])
     raise DataError(
-        f"found no column 'text', nor 'prompt' and 'response'; the columns are {listed}",
+        f"found no column 'text', 'messages', nor 'prompt' and 'response'; the columns are {listed}",
         file=file,
-        remedy="name it: --text COL, or --prompt COL --response COL; without a header give --no-header",
+        remedy="name it: --text COL, --messages COL, or --prompt COL --response COL; "
+        "without a header give --no-header",
     )
 
 
 def _optional(
-    file: str, columns: Sequence[str], given: str | None, default: str, taken: set[str | None]
+    file: str, columns: Sequence[str], given: str | None, default: str, taken: set[str]
 ) -> str | None:
     if given is not None:
         require_column(given, columns, file, f"--{default}")

@@ -6,12 +6,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from modwright.data.options import Meaning, Progress, Reading
 from modwright.data.problems import Problems
 from modwright.data.rows import RowCollector
 from modwright.data.statements import found
+from modwright.data.strict_json import DECODER, lone_surrogate
 from modwright.data.tables import FileRows
 from modwright.data.textual import check_utf8, utf8_chunks, without_lines
 from modwright.errors import DataError
@@ -54,6 +55,8 @@ def read_jsonl(
             collector.add(line, _parsed(raw, name, line))
         except DataError as error:
             problems.add_error(error)
+        if reading.max_rows is not None and len(collector.lines) >= reading.max_rows:
+            break
     if not len(collector.lines) and not problems.total:
         raise DataError("is empty, expected at least one row", file=name, remedy="give a file with rows")
     if blank:
@@ -102,7 +105,7 @@ def _parsed(raw: bytes, name: str, line: int) -> dict[str, Any]:
         remedy = "convert the line breaks: tr '\\r' '\\n' < FILE > NEW"
         raise wrong("found a carriage return (CR) alone, expected line breaks LF or CR LF", remedy)
     try:
-        record = _DECODER.decode(raw.decode())
+        record = DECODER.decode(raw.decode())
     except json.JSONDecodeError as error:
         raise wrong(f"is not valid JSON: {error.msg} at column {error.colno}", _ONE_PER_LINE) from None
     except ValueError as error:
@@ -112,7 +115,7 @@ def _parsed(raw: bytes, name: str, line: int) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise wrong(f"found {found(record)}, expected an object", _ONE_PER_LINE)
     if _MAYBE_SURROGATE.search(raw):
-        place, character = _lone_surrogate(record, "")
+        place, character = lone_surrogate(record, "")
         if character:
             shown = f"\\u{ord(character):04x}"
             raise wrong(
@@ -121,38 +124,3 @@ def _parsed(raw: bytes, name: str, line: int) -> dict[str, Any]:
                 place,
             )
     return record
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"found the key '{twice}' {keys.count(twice)} times in one object, expected it once")
-    return record
-
-
-def _not_finite(constant: str) -> NoReturn:
-    raise ValueError(f"found {constant}, expected a finite number or null")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_not_finite)
-
-
-def _lone_surrogate(value: Any, place: str) -> tuple[str, str]:
-    """Return the key path and the first lone surrogate below a JSON value; two empty strings for none."""
-    if isinstance(value, str):
-        return place, next((character for character in value if "\ud800" <= character <= "\udfff"), "")
-    inner: Iterable[tuple[str, Any]] = ()
-    if isinstance(value, dict):
-        inner = [(f"{place}.{key}".lstrip("."), item) for key, item in value.items()]
-        if any("\ud800" <= character <= "\udfff" for key in value for character in key):
-            bad = next(character for key in value for character in key if "\ud800" <= character <= "\udfff")
-            return place or "a key", bad
-    elif isinstance(value, list):
-        inner = [(f"{place}[{position}]", item) for position, item in enumerate(value)]
-    for inner_place, item in inner:
-        below = _lone_surrogate(item, inner_place)
-        if below[1]:
-            return below
-    return place, ""

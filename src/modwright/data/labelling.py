@@ -9,9 +9,11 @@ import numpy as np
 
 from modwright.data.columnar import pl
 from modwright.data.inputs import add_cells, numbers, require_column
+from modwright.data.nested import nested_claim
 from modwright.data.options import Meaning
 from modwright.data.problems import Problems
 from modwright.data.tables import Claim, FileRows
+from modwright.data.wide import with_wide_claims
 from modwright.errors import DataError
 from modwright.schema import FloatArray, TargetKind
 
@@ -28,9 +30,10 @@ def with_claims(files: Sequence[FileRows], meaning: Meaning, problems: Problems)
     Raises:
         DataError: a file without usable label columns; the message lists its columns.
     """
+    files = [with_wide_claims(rows, meaning, problems) for rows in files]
     plain = [rows for rows in files if not rows.claims]
-    if not plain:
-        return list(files)
+    if not plain or (meaning.recorded is not None and not meaning.columns):
+        return files
     columns = {rows.name: _label_columns(rows, meaning) for rows in plain}
     classes = _hold_classes(plain, columns, meaning)
     return [
@@ -41,7 +44,7 @@ def with_claims(files: Sequence[FileRows], meaning: Meaning, problems: Problems)
 
 def _label_columns(rows: FileRows, meaning: Meaning) -> tuple[str, ...]:
     """Return the label columns of a file: those given, else the one called `labels` or `label`."""
-    names = rows.columns.columns
+    names = [*rows.columns.columns, *rows.nested]
     for name in meaning.columns:
         require_column(name, names, rows.name, "--label" if name in meaning.labels else "--score")
     if meaning.columns:
@@ -62,11 +65,17 @@ def _hold_classes(files: Sequence[FileRows], columns: dict[str, tuple[str, ...]]
     """Say whether the one label column holds classes rather than 0/1."""
     if meaning.scores or any(len(names) != 1 for names in columns.values()):
         return False
+    if any(_is_nested(rows, columns[rows.name][0]) for rows in files):
+        return False
     if meaning.kind is not None:
         return meaning.kind is TargetKind.SINGLE_LABEL
     flags = [*_YES, *_NO]
     cells = [_cells(rows.columns[columns[rows.name][0]]).str.to_lowercase() for rows in files]
     return any(not bool(series.drop_nulls().is_in(flags).all()) for series in cells)
+
+
+def _is_nested(rows: FileRows, name: str) -> bool:
+    return name in rows.nested or rows.columns.schema[name].is_nested()
 
 
 def _cells(series: pl.Series) -> pl.Series:
@@ -93,19 +102,22 @@ def _claimed(
         claim = _class_claim(rows, labels[0], problems)
     else:
         claim = _column_claim(rows, labels, meaning, problems)
-        if len(labels) == 1 and not meaning.scores and meaning.kind is None:
+        alone = len(labels) == 1 and not meaning.scores and meaning.kind is None
+        if alone and not _is_nested(rows, labels[0]):
             notes.append(
                 f"the column '{labels[0]}' holds 0/1 alone and is read as one label; "
                 "for two classes '0' and '1' give --kind single_label"
             )
+    used = [name for name in (*labels, *meaning.scores) if name in rows.columns.columns]
+    columns = rows.columns.drop([name for name in used if rows.columns.schema[name].is_nested()])
+    columns = columns.drop([name for name in used if name in columns.columns and name not in claim.raw])
     # A score that a threshold will replace stays as a column, for slices.
-    kept = meaning.scores if meaning.threshold is not None else ()
-    columns = rows.columns.drop([name for name in (*labels, *meaning.scores) if name not in kept])
-    if kept:
-        values = [
-            pl.Series(name, claim.values[:, place]).fill_nan(None) for place, name in enumerate(claim.labels)
-        ]
-        columns = columns.with_columns([series for series in values if series.name in kept])
+    kept = [
+        pl.Series(name, claim.values[:, place]).fill_nan(None)
+        for place, name in enumerate(claim.labels)
+        if name in claim.raw
+    ]
+    columns = columns.with_columns(kept) if kept else columns
     return dataclasses.replace(rows, columns=columns, claims={meaning.target: claim}, notes=tuple(notes))
 
 
@@ -143,20 +155,54 @@ def _class_claim(rows: FileRows, column: str, problems: Problems) -> Claim:
 
 
 def _column_claim(rows: FileRows, labels: tuple[str, ...], meaning: Meaning, problems: Problems) -> Claim:
-    """Read columns of 0/1 and of scores, one label each."""
+    """Read columns of 0/1 and of scores, one label each, and nested ones, several labels each."""
     names = (*labels, *meaning.scores)
-    columns = [_flags(rows, name, problems) for name in labels]
-    columns += [_scores(rows, name, meaning.threshold is None, problems) for name in meaning.scores]
-    nothing = np.zeros(len(rows), dtype=bool)
+    soft = meaning.threshold is None
+    parts: dict[str, Claim | FloatArray] = {}
+    for name in names:
+        score = name in meaning.scores
+        nested = nested_claim(rows, name, score and not soft, problems)
+        if nested is not None:
+            parts[name] = nested
+        else:
+            parts[name] = _scores(rows, name, soft, problems) if score else _flags(rows, name, problems)
+    return _joined(rows, parts, meaning, problems)
+
+
+def _joined(
+    rows: FileRows, parts: dict[str, Claim | FloatArray], meaning: Meaning, problems: Problems
+) -> Claim:
+    """Put the columns' labels beside each other."""
+    found: dict[str, int] = {}
+    raw: set[str] = set()
+    closed, objects = np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=bool)
+    blocks = []
+    for column, part in parts.items():
+        own = part.labels if isinstance(part, Claim) else {column: rows.line(0)}
+        for label in own:
+            if label in found:
+                problems.add(
+                    f"found the label '{label}' in another column too",
+                    file=rows.name,
+                    field=column,
+                    remedy="name each label once; leave one of the columns out",
+                )
+        found |= own
+        raw |= set(own) if column in meaning.scores and meaning.threshold is not None else set()
+        if isinstance(part, Claim):
+            closed, objects = closed | part.closed, objects | part.objects
+            blocks.append(part.values)
+        else:
+            blocks.append(part[:, None])
     return Claim(
         kind=meaning.kind or TargetKind.MULTI_LABEL,
         kind_line=rows.line(0),
-        labels={name: rows.line(0) for name in names},
-        values=np.stack(columns, axis=1),
-        closed=nothing,
-        objects=nothing.copy(),
-        raw=frozenset(meaning.scores if meaning.threshold is not None else ()),
-        declared=True,
+        labels=found,
+        values=np.concatenate(blocks, axis=1),
+        closed=closed,
+        objects=objects,
+        raw=frozenset(raw),
+        declared=frozenset(name for name, part in parts.items() if not isinstance(part, Claim)),
     )
 
 

@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from modwright.errors import UsageError
-from modwright.schema import MODERATION_TARGET, TargetKind
+from modwright.data.sampling import Sampling
+from modwright.errors import UsageError, nearest
+from modwright.schema import MODERATION_TARGET, Schema, TargetKind
 
 TRAIN = "train"
 DEFAULT_MAX_RECORD_BYTES = 1 << 20
+FORMATS = ("csv", "tsv", "jsonl", "parquet")
 DEFAULT_FRACTIONS = "train=0.8,test=0.2"
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 _NAMED_DELIMITERS = {"\\t": "\t", "tab": "\t"}
@@ -31,6 +34,8 @@ class Reading:
         encoding: a Python codec name.
         skip_lines: physical lines before the header to leave out.
         max_record_bytes: a larger record is an error.
+        format: csv, tsv, jsonl or parquet, whatever the name says; None goes by the name's ending.
+        max_rows: reading may stop after so many rows; None reads all.
     """
 
     delimiter: str | None = None
@@ -39,8 +44,14 @@ class Reading:
     encoding: str = "utf-8"
     skip_lines: int = 0
     max_record_bytes: int = DEFAULT_MAX_RECORD_BYTES
+    format: str | None = None
+    max_rows: int | None = None
 
     def __post_init__(self) -> None:
+        if self.format is not None and self.format not in FORMATS:
+            raise UsageError(
+                f"--format is {self.format!r}, expected {', '.join(FORMATS)}", remedy=nearest(self.format, FORMATS)
+            )
         if self.delimiter is None:
             return
         delimiter = _NAMED_DELIMITERS.get(self.delimiter, self.delimiter)
@@ -53,23 +64,48 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """What an export wrote down, so that reading its files gives the very dataset again.
+
+    Attributes:
+        schema: targets and labels in order, also those no row is positive for.
+        columns: split to the other columns in order: name, its name in the file, its type.
+    """
+
+    schema: Schema
+    columns: Mapping[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON-ready data."""
+        columns = {split: [list(column) for column in kept] for split, kept in self.columns.items()}
+        return {"schema": self.schema.to_json(), "columns": columns}
+
+
+@dataclass(frozen=True, slots=True)
 class Meaning:
     """Which columns or keys mean what; None takes the key of that very name where it exists.
 
     Attributes:
-        text, prompt, response, id, weight: names of columns or keys.
-        labels: columns that hold 0/1, or one column that holds a class.
+        text, prompt, response, messages, id, weight: names of columns or keys.
+        labels: columns that hold 0/1, a struct of them or a list of labels; or one column that holds a class.
         scores: columns that hold a score.
         target: the target that `labels` and `scores` answer.
         threshold: the expression that turns scores into 0/1; None keeps them as soft labels.
         kind: forces the target's kind.
         negative: labels that say "nothing wrong"; empty takes `safe` where it occurs.
         declared: target to labels, in the order the schema shall have.
+        renames: old label to new one; several old ones with one new name merge by their maximum. An old name is
+            `label` or `target/label`.
+        drops: labels to leave out, named as in `renames`.
+        openai: whether conversations without `labels` end in an assistant's message that is the label, or a
+            JSON list of labels, as in OpenAI's fine-tuning files.
+        recorded: the schema and columns an earlier export wrote down; they hold instead of what the files show.
     """
 
     text: str | None = None
     prompt: str | None = None
     response: str | None = None
+    messages: str | None = None
     id: str | None = None
     weight: str | None = None
     labels: tuple[str, ...] = ()
@@ -79,14 +115,34 @@ class Meaning:
     kind: TargetKind | None = None
     negative: tuple[str, ...] = ()
     declared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    renames: Mapping[str, str] = field(default_factory=dict)
+    drops: tuple[str, ...] = ()
+    openai: bool = False
+    recorded: Recorded | None = None
 
     def __post_init__(self) -> None:
         if self.kind is not None:
             object.__setattr__(self, "kind", TargetKind(self.kind))
+        if self.recorded is not None and len(self.recorded.schema.targets) == 1:
+            object.__setattr__(self, "target", self.recorded.schema.targets[0].name)
+        self._refuse_contradictions()
+
+    def _refuse_contradictions(self) -> None:
         if (self.prompt is None) != (self.response is None):
             raise UsageError("--prompt and --response go together, found only one of them")
         if self.text is not None and self.prompt is not None:
             raise UsageError("found both --text and --prompt/--response", remedy="give one or the other")
+        if self.messages is not None and self.prompt is not None:
+            raise UsageError("found both --messages and --prompt/--response", remedy="give one or the other")
+        if self.openai and self.columns:
+            raise UsageError(
+                "--openai takes labels from the messages", remedy="leave out --label and --score"
+            )
+        both = [name for name in self.drops if name in self.renames]
+        if both:
+            raise UsageError(f"label '{both[0]}' is both renamed and dropped", remedy="do one or the other")
+        if any(not new.strip() for new in self.renames.values()):
+            raise UsageError("--rename gives an empty name", remedy="write OLD=NEW")
         if self.threshold is not None and not self.scores:
             raise UsageError("--threshold needs at least one --score column", remedy="give --score COL")
         twice = [name for name in self.columns if self.columns.count(name) > 1]
@@ -108,6 +164,7 @@ class ImportOptions:
         out: folder of the dataset.
         splits: pairs of a split's name and a file.
         replace: whether another dataset in `out` may be replaced.
+        sampling: split to the sample that is taken of its rows; of the others all are taken.
     """
 
     sources: tuple[str, ...]
@@ -116,6 +173,7 @@ class ImportOptions:
     reading: Reading = field(default_factory=Reading)
     meaning: Meaning = field(default_factory=Meaning)
     replace: bool = False
+    sampling: Mapping[str, Sampling] = field(default_factory=dict)
 
     def files(self) -> list[tuple[str, str]]:
         """Return pairs of split and file, training files first.

@@ -17,9 +17,14 @@ _SLICE_ROWS = 20_000
 
 
 def read_parquet(
-    path: Path, name: str, meaning: Meaning, problems: Problems, progress: Progress | None = None
+    path: Path,
+    name: str,
+    meaning: Meaning,
+    problems: Problems,
+    progress: Progress | None = None,
+    max_rows: int | None = None,
 ) -> FileRows | RawTable:
-    """Read a Parquet file: FileRows where its rows are records, else the table.
+    """Read a Parquet file, or its first rows: FileRows where its rows are records, else the table.
 
     Raises:
         DataError: missing, not Parquet, or without rows.
@@ -27,7 +32,7 @@ def read_parquet(
     if not path.exists():
         raise DataError("no such file", file=name, remedy="check the path")
     try:
-        frame = pl.read_parquet(path.open("rb"))
+        frame = pl.read_parquet(path.open("rb"), n_rows=max_rows)
     except (pl.exceptions.PolarsError, OSError) as error:
         found = str(error).splitlines()[0][:200]
         raise DataError(
@@ -44,12 +49,26 @@ def read_parquet(
         for row, record in enumerate(frame.iter_rows(named=True, buffer_size=_SLICE_ROWS), 1):
             collector.add(row, record)
         return collector.finish([])
-    plain = frame.with_columns([plain_column(series) for series in frame])
+    own = "messages" if meaning.text is None and meaning.prompt is None else None
+    nested = {*meaning.columns, meaning.messages or own}
+    plain = frame.with_columns(
+        [_as_list(series) if series.name in nested else plain_column(series) for series in frame]
+    )
     return RawTable(name, np.arange(1, len(frame) + 1), plain)
 
 
+def _as_list(series: pl.Series) -> pl.Series:
+    """Return a nested column as it is, arrays as lists; others as plain columns."""
+    if isinstance(series.dtype, pl.Array):
+        return series.arr.to_list()
+    return series if isinstance(series.dtype, pl.List | pl.Struct) else plain_column(series)
+
+
 def _holds_records(frame: pl.DataFrame, meaning: Meaning) -> bool:
-    """Say whether rows must be read one by one, since a column that is used is nested."""
-    if meaning.text is None and meaning.prompt is None and "messages" in frame.columns:
+    """Say whether rows must be read one by one, since what is used of them is nested in several ways."""
+    if meaning.openai:
+        return True
+    named = meaning.text or meaning.prompt or meaning.messages
+    if named is None and "messages" in frame.columns and {"prompt", "response"} & set(frame.columns):
         return True
     return not meaning.columns and "labels" in frame.columns and frame.schema["labels"].is_nested()

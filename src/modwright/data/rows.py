@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 
 from modwright.data.columnar import pl, plain_series, stack_frames
+from modwright.data.conversations import Conversations
+from modwright.data.nested import NestedLabels
 from modwright.data.options import Meaning
 from modwright.data.problems import Problems
 from modwright.data.statements import Statements, found
+from modwright.data.strict_json import DECODER
 from modwright.data.tables import MESSAGES_TYPE, FileRows
 from modwright.schema import Role
 
@@ -19,7 +22,6 @@ _CHUNK_ROWS = 20_000
 _MAX_KEYS = 1_000
 _LABELS = "labels"
 _HEIGHT = "\0height"  # a column that keeps the height where no record has another key
-_MESSAGE_KEYS = frozenset({"role", "content"})
 
 
 class RowCollector:
@@ -41,7 +43,8 @@ class RowCollector:
         self.keys: dict[str, None] = {}
         self.input_frames: list[pl.DataFrame] = []
         self.other_frames: list[pl.DataFrame] = []
-        self.unused_message_keys: set[str] = set()
+        self.conversations = Conversations(name, problems)
+        self.nested = NestedLabels(name, meaning, problems)
 
     def add(self, line: int, record: dict[str, Any]) -> None:
         """Add one record; what is wrong with it becomes a problem."""
@@ -50,15 +53,11 @@ class RowCollector:
         identity = self._id(line, others.pop(self.meaning.id or "id", None))
         weight = self._weight(line, others.pop(self.meaning.weight or "weight", None))
         if self.record_form:
-            self.statements.add(len(self.lines), line, others.pop(_LABELS, None))
-        for key in self.meaning.columns:
-            if isinstance(others.get(key), list | dict):
-                remedy = (
-                    'several labels stand under "labels": {"TARGET": ["LABEL", "LABEL"]}, without --label'
-                )
-                self._wrong(
-                    line, key, f"found {found(others[key])}, expected one class, 0/1 or a score", remedy
-                )
+            stated = others.pop(_LABELS, None)
+            if self.meaning.openai and stated is None:
+                text, messages = self._answered(line, messages)
+            self.statements.add(len(self.lines), line, stated)
+        self.nested.take(len(self.lines), line, others)
         self.lines.append(line)
         self.inputs.append((identity, text, messages, weight))
         self.others.append(others)
@@ -68,6 +67,8 @@ class RowCollector:
     def _input(self, line: int, record: dict[str, Any]) -> tuple[str | None, list[dict[str, str]] | None]:
         """Take text or messages out of a record."""
         meaning = self.meaning
+        if meaning.messages is not None:
+            return self._named_messages(line, record, meaning.messages)
         if meaning.text is not None:
             return self._string(line, record, meaning.text), None
         if meaning.prompt is not None and meaning.response is not None:
@@ -84,7 +85,7 @@ class RowCollector:
             return None, None
         if messages is not None:
             record.pop("text", None)
-            return None, self._messages(line, record.pop("messages"))
+            return None, self.conversations.read(line, "messages", record.pop("messages"))
         if pair:
             return None, self._pair(line, record, "prompt", "response")
         if text is None and "text" not in record:
@@ -95,6 +96,48 @@ class RowCollector:
             )
             return None, None
         return self._string(line, record, "text"), None
+
+    def _named_messages(
+        self, line: int, record: dict[str, Any], key: str
+    ) -> tuple[str | None, list[dict[str, str]] | None]:
+        """Take the conversation under the key the user named, or the text beside it."""
+        value, other = record.pop(key, None), self.meaning.text
+        if value is not None:
+            if other is not None and record.pop(other, None) is not None:
+                self._wrong(
+                    line, key, f"found '{key}' and '{other}', expected one of them", "leave one of them out"
+                )
+            return None, self.conversations.read(line, key, value)
+        if other is not None:
+            return self._string(line, record, other), None
+        there = ", ".join(repr(name) for name in list(record)[:12]) or "no other"
+        remedy = "add it, or name the right key with --messages"
+        self._wrong(
+            line, key, f"found nothing under '{key}', expected a conversation; there is {there}", remedy
+        )
+        return None, None
+
+    def _answered(
+        self, line: int, messages: list[dict[str, str]] | None
+    ) -> tuple[str | None, list[dict[str, str]] | None]:
+        """Take the label out of the last message; one user's turn that is left is a text."""
+        if messages is None or len(messages) < 2 or messages[-1]["role"] != Role.ASSISTANT:
+            shown = "no messages" if messages is None else f"{len(messages)} messages"
+            if messages:
+                shown += f", the last one of the role {messages[-1]['role']}"
+            remedy = (
+                "end the conversation with an assistant's message that is the label, or leave out --openai"
+            )
+            self._wrong(
+                line, "messages", f"found {shown}, expected an assistant's message after another", remedy
+            )
+            return None, messages
+        *rest, answer = messages
+        place = f"messages[{len(rest)}].content"
+        self.statements.state(len(self.lines), line, place, self.meaning.target, _answer(answer["content"]))
+        if len(rest) == 1 and rest[0]["role"] == Role.USER:
+            return rest[0]["content"], None
+        return None, rest
 
     def _string(self, line: int, record: dict[str, Any], key: str) -> str | None:
         if key not in record:
@@ -115,41 +158,6 @@ class RowCollector:
         if asked is None or answered is None:
             return None
         return [{"role": Role.USER, "content": asked}, {"role": Role.ASSISTANT, "content": answered}]
-
-    def _messages(self, line: int, value: Any) -> list[dict[str, str]] | None:
-        if not isinstance(value, list) or not value:
-            shown = "an empty list" if value == [] else found(value)
-            remedy = 'write [{"role": "user", "content": "…"}]'
-            self._wrong(line, "messages", f"found {shown}, expected a list of messages", remedy)
-            return None
-        messages = [self._message(line, f"messages[{place}]", message) for place, message in enumerate(value)]
-        return [message for message in messages if message is not None]
-
-    def _message(self, line: int, place: str, message: Any) -> dict[str, str] | None:
-        if not isinstance(message, dict) or not _MESSAGE_KEYS.issubset(message):
-            keys = (
-                f"an object with {', '.join(message) or 'no keys'}"
-                if isinstance(message, dict)
-                else found(message)
-            )
-            remedy = 'write {"role": "user", "content": "…"}'
-            self._wrong(line, place, f"found {keys}, expected an object with role and content", remedy)
-            return None
-        role, content = message["role"], _joined_parts(message["content"])
-        if role not in list(Role):
-            known = ", ".join(Role)
-            self._wrong(
-                line, f"{place}.role", f"found {found(role)}, expected one of {known}", "use one of these"
-            )
-            return None
-        if not isinstance(content, str):
-            remedy = "write the turn's text; a turn without text has no place in a conversation to judge"
-            self._wrong(line, f"{place}.content", f"found {found(content)}, expected a string", remedy)
-            return None
-        self.unused_message_keys |= {
-            key for key in message if key not in _MESSAGE_KEYS and message[key] is not None
-        }
-        return {"role": str(role), "content": content}
 
     def _id(self, line: int, value: Any) -> str | None:
         if value is None or (isinstance(value, str) and value):
@@ -214,8 +222,7 @@ class RowCollector:
         """Return the rows of the file."""
         if self.inputs:
             self._flush()
-        if self.unused_message_keys:
-            notes.append(f"keys of messages that are not used: {', '.join(sorted(self.unused_message_keys))}")
+        notes += self.conversations.notes()
         number = len(self.lines)
         columns = stack_frames(self.other_frames)
         return FileRows(
@@ -225,13 +232,16 @@ class RowCollector:
             columns=columns.drop(_HEIGHT) if number else columns,
             claims=self.statements.claims(number),
             notes=tuple(notes),
+            nested=self.nested.claims(number),
         )
 
 
-def _joined_parts(content: Any) -> Any:
-    """Join a content that comes as a list of text parts; anything else stays as it is."""
-    if not isinstance(content, list) or not content:
-        return content
-    texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
-    strings = [text for text in texts if isinstance(text, str)]
-    return "".join(strings) if len(strings) == len(content) else content
+def _answer(content: str) -> Any:
+    """Return the labels of an answer: a JSON list of labels, else one class."""
+    if content.lstrip().startswith("["):
+        try:
+            listed = DECODER.decode(content)
+        except (ValueError, RecursionError):
+            return content
+        return listed if isinstance(listed, list) else content
+    return content

@@ -66,10 +66,11 @@ class Statements:
         name: the file.
         key: the key they stand under, for errors.
         problems: collects what is wrong.
+        scores: whether numbers in objects may lie outside 0..1.
     """
 
-    def __init__(self, name: str, key: str, problems: Problems) -> None:
-        self.name, self.key, self.problems = name, key, problems
+    def __init__(self, name: str, key: str, problems: Problems, *, scores: bool = False) -> None:
+        self.name, self.key, self.problems, self.scores = name, key, problems, scores
         self.targets: dict[str, _Gathered] = {}
 
     def add(self, row: int, line: int, stated: Any) -> None:
@@ -93,14 +94,13 @@ class Statements:
                     "rename it with letters, digits, '_' and '-'",
                 )
             elif value is not None:
-                self._state(row, line, target, value)
+                self.state(row, line, f"{self.key}.{target}", target, value)
 
-    def _state(self, row: int, line: int, target: str, value: Any) -> None:
-        """Add what one record says about one target."""
+    def state(self, row: int, line: int, place: str, target: str, value: Any) -> None:
+        """Add what one record says about one target, at the key path `place`."""
         if target not in self.targets:
             self.targets[target] = _Gathered()
         gathered = self.targets[target]
-        place = f"{self.key}.{target}"
         if isinstance(value, str):
             if self._agrees(gathered, TargetKind.SINGLE_LABEL, line, place) and self._named(
                 value, line, place
@@ -155,7 +155,7 @@ class Statements:
             remedy = "write 1 or 0 for certain labels, a share in between for soft ones"
             self._wrong(line, place, f"found {found(score)}, expected a number in 0..1 or null", remedy)
             return False
-        if not 0.0 <= score <= 1.0:
+        if not self.scores and not 0.0 <= score <= 1.0:
             remedy = (
                 "scale it to 0..1; or keep scores in keys of their own and give --score KEY --threshold EXPR"
             )

@@ -26,7 +26,7 @@ class Claim:
         closed: (N,) rows in list or string form, or of label columns: what they do not name does not hold.
         objects: (N,) rows in object form: what they do not name is unknown.
         raw: labels whose values are scores that still wait for the threshold.
-        declared: whether the labels were declared by name (columns) rather than met.
+        declared: labels that were named (columns of their own) rather than met.
     """
 
     kind: TargetKind | None
@@ -36,7 +36,7 @@ class Claim:
     closed: BoolArray
     objects: BoolArray
     raw: frozenset[str] = frozenset()
-    declared: bool = False
+    declared: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class FileRows:
         inputs: id (null where none is given), text, messages, weight.
         columns: every other key or column, plain types, in the file's order.
         claims: what rows in record form (a `labels` key) say, by target.
+        nested: label columns that hold objects or lists, and what they say.
         notes: what was accepted and may surprise.
     """
 
@@ -58,6 +59,7 @@ class FileRows:
     columns: pl.DataFrame
     claims: dict[str, Claim] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    nested: dict[str, Claim] = field(default_factory=dict)
 
     def line(self, row: int) -> int:
         """Return the line of a row."""

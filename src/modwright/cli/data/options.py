@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from modwright.data.options import ImportOptions, Meaning, Reading
+from modwright.data.options import ImportOptions, Meaning, Reading, Recorded
 from modwright.errors import UsageError
 from modwright.schema import TargetKind
 
@@ -21,13 +21,20 @@ Prompt = Annotated[str | None, typer.Option("--prompt", metavar="COL", help="Col
 Response = Annotated[
     str | None, typer.Option("--response", metavar="COL", help="Column or key of the response.")
 ]
+Messages = Annotated[
+    str | None, typer.Option("--messages", metavar="COL", help="Column or key of the conversation.")
+]
 Id = Annotated[str | None, typer.Option("--id", metavar="COL", help="Column or key of the id.")]
 Weight = Annotated[
     str | None, typer.Option("--weight", metavar="COL", help="Column or key of the row's weight.")
 ]
 Label = Annotated[
     list[str] | None,
-    typer.Option("--label", metavar="COL", help="A column of 0/1; alone, it may hold the class instead."),
+    typer.Option(
+        "--label",
+        metavar="COL",
+        help="A column of 0/1, of objects (label: 0/1) or of lists of labels; alone, of a class.",
+    ),
 ]
 Score = Annotated[
     list[str] | None, typer.Option("--score", metavar="COL", help="A column that holds a score.")
@@ -51,6 +58,19 @@ Negative = Annotated[
 Declare = Annotated[
     list[str] | None,
     typer.Option("--declare", metavar="TARGET=A,B", help="The labels of a target, in order."),
+]
+Rename = Annotated[
+    list[str] | None,
+    typer.Option("--rename", metavar="OLD=NEW", help="Rename a label; several with one new name merge."),
+]
+Drop = Annotated[list[str] | None, typer.Option("--drop", metavar="LABEL", help="Leave a label out.")]
+OpenAI = Annotated[
+    bool,
+    typer.Option("--openai", help="The assistant's last message is the label, or a JSON list of labels."),
+]
+SchemaFile = Annotated[
+    Path | None,
+    typer.Option("--schema", metavar="FILE", help="The export.json or dataset.json whose schema holds."),
 ]
 Delimiter = Annotated[
     str | None, typer.Option("--delimiter", metavar="C", help="Else ',' for .csv and a tab for .tsv.")
@@ -82,6 +102,7 @@ def import_options(given: dict[str, Any]) -> ImportOptions:
         text=given["text"],
         prompt=given["prompt"],
         response=given["response"],
+        messages=given["messages"],
         id=given["id_column"],
         weight=given["weight"],
         labels=tuple(given["label"] or ()),
@@ -91,11 +112,23 @@ def import_options(given: dict[str, Any]) -> ImportOptions:
         kind=given["kind"],
         negative=tuple(given["negative"] or ()),
         declared={name: tuple(value.split(",")) for name, value in pairs(given["declare"], "--declare")},
+        renames=dict(pairs(given["rename"], "--rename")),
+        drops=tuple(given["drop"] or ()),
+        openai=given["openai"],
+        recorded=_recorded(given["schema_file"]),
     )
     splits = tuple(pairs(given["split"], "--split"))
     return ImportOptions(
         tuple(given["sources"] or ()), given["out"], splits, reading, meaning, given["replace"]
     )
+
+
+def _recorded(path: Path | None) -> Recorded | None:
+    if path is None:
+        return None
+    from modwright.data.recorded import read_recorded
+
+    return read_recorded(path)
 
 
 def pairs(values: list[str] | None, option: str) -> list[tuple[str, str]]:

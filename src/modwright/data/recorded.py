@@ -1,0 +1,47 @@
+"""The schema an export or a dataset wrote down, read back, so that importing its files changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from modwright.data.options import Recorded
+from modwright.errors import DataError, NotFoundError, SchemaError
+from modwright.files import read_json
+from modwright.schema import Schema
+
+_NAMES = ("export.json", "dataset.json")
+
+
+def read_recorded(path: Path) -> Recorded:
+    """Read `export.json` or `dataset.json`, or the one of the two that a folder holds.
+
+    Raises:
+        NotFoundError: neither is there.
+        DataError: it records no schema.
+        IntegrityError: it is not JSON.
+    """
+    if path.is_dir():
+        path = next((path / name for name in _NAMES if (path / name).is_file()), path / _NAMES[0])
+    if not path.is_file():
+        raise NotFoundError(
+            "no such file",
+            where=str(path),
+            remedy="name the export.json that lies beside exported files, or a dataset.json",
+        )
+    recorded = read_json(path)
+    try:
+        return Recorded(Schema.from_json(recorded["schema"]), _columns(recorded.get("columns", {})))
+    except (AttributeError, KeyError, TypeError, ValueError, SchemaError) as error:
+        raise DataError(
+            f"records no schema: {error}",
+            file=str(path),
+            remedy="give an export.json or a dataset.json as modwright writes it",
+        ) from None
+
+
+def _columns(columns: Any) -> dict[str, tuple[tuple[str, str, str], ...]]:
+    return {
+        split: tuple((str(name), str(own), str(dtype)) for name, own, dtype in kept)
+        for split, kept in columns.items()
+    }
