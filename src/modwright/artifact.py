@@ -66,7 +66,6 @@ class Artifact:
     Attributes:
         id: hex sha256 of what decides an answer.
         family: frozen, encoder or causal.
-        settings: what the family needs to score (windows, head kinds); read by its loader.
         files: relative path to sha256.
     """
 
@@ -74,7 +73,6 @@ class Artifact:
     family: str
     schema: Schema
     bases: tuple[BaseIdentity, ...]
-    settings: Mapping[str, Any]
     dataset_id: str
     recipe_hash: str
     packages: Mapping[str, str]
@@ -89,7 +87,6 @@ class Artifact:
             "family": self.family,
             "schema": self.schema.to_json(),
             "bases": [base.to_json() for base in self.bases],
-            "settings": dict(self.settings),
             "dataset_id": self.dataset_id,
             "recipe_hash": self.recipe_hash,
             "packages": dict(self.packages),
@@ -104,7 +101,6 @@ class Artifact:
             "family",
             "schema",
             "bases",
-            "settings",
             "dataset_id",
             "recipe_hash",
             "packages",
@@ -116,7 +112,6 @@ class Artifact:
             family=data["family"],
             schema=Schema.from_json(data["schema"]),
             bases=tuple(BaseIdentity(**base) for base in data["bases"]),
-            settings=data["settings"],
             dataset_id=data["dataset_id"],
             recipe_hash=data["recipe_hash"],
             packages=data["packages"],
@@ -130,7 +125,6 @@ def write_manifest(
     family: str,
     schema: Schema,
     bases: tuple[BaseIdentity, ...],
-    settings: Mapping[str, Any],
     dataset_id: str,
     recipe_hash: str,
     packages: Mapping[str, str],
@@ -138,11 +132,10 @@ def write_manifest(
     """Hash every file of a finished folder and write `artifact.json`, last."""
     files = file_hashes(folder, leave_out=frozenset({MANIFEST}))
     artifact = Artifact(
-        id=_identity(family, schema, bases, settings, files),
+        id=_identity(family, schema, bases, files),
         family=family,
         schema=schema,
         bases=bases,
-        settings=settings,
         dataset_id=dataset_id,
         recipe_hash=recipe_hash,
         packages=packages,
@@ -156,7 +149,6 @@ def _identity(
     family: str,
     schema: Schema,
     bases: tuple[BaseIdentity, ...],
-    settings: Mapping[str, Any],
     files: Mapping[str, str],
 ) -> str:
     deciding = {
@@ -171,7 +163,6 @@ def _identity(
             "family": family,
             "schema": schema.to_json(),
             "bases": [[base.weights_sha256, base.tokenizer_sha256] for base in bases],
-            "settings": dict(settings),
             "files": deciding,
         }
     )
@@ -197,9 +188,7 @@ def read_artifact(folder: Path) -> Artifact:
         artifact = Artifact.from_json(data)
         verify(folder, artifact.files)
         _refuse_unlisted(folder, artifact.files)
-        follows = _identity(
-            artifact.family, artifact.schema, artifact.bases, artifact.settings, artifact.files
-        )
+        follows = _identity(artifact.family, artifact.schema, artifact.bases, artifact.files)
     except ArtifactError:
         raise
     except (IntegrityError, SchemaError) as error:

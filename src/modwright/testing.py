@@ -20,6 +20,7 @@ import numpy as np
 from modwright.errors import MissingExtraError, UsageError
 from modwright.files import sha256_file
 from modwright.models.features import FrozenBase
+from modwright.models.windows import SingleLabelRule, combine
 from modwright.recipe import Recipe, load_recipe
 from modwright.schema import FloatArray, Input, Schema, Scores, Target, TargetKind, text_input
 
@@ -244,19 +245,23 @@ class WordClassifier:
         """Score inputs; see `modwright.schema.Classifier`."""
         self.batches.append(len(inputs))
         size = self.window_chars
-        windows = np.array([max(1, -(-len(value[-1].content) // size)) for value in inputs], dtype=np.int64)
+        lengths = np.array([len(value[-1].content) for value in inputs], dtype=np.int64)
+        windows = np.maximum(1, -(-lengths // size))
+        starts = np.cumsum(windows) - windows
         values, spans = {}, {}
         for target in self.schema.targets:
             values[target.name] = np.zeros((len(inputs), len(target.labels)))
             spans[target.name] = np.zeros((len(inputs), len(target.labels), 2), dtype=np.int64)
-            for n, value in enumerate(inputs):
-                text = value[-1].content
-                parts = [
-                    self._score(target, text[at * size : (at + 1) * size]) for at in range(int(windows[n]))
-                ]
-                deciding = int(np.argmax([max(part[place] for place in _told(target)) for part in parts]))
-                values[target.name][n] = parts[deciding]
-                spans[target.name][n] = (deciding * size, min((deciding + 1) * size, len(text)))
+            scores = [
+                self._score(target, value[-1].content[at * size : (at + 1) * size])
+                for value, number in zip(inputs, windows, strict=True)
+                for at in range(number)
+            ]
+            if not scores:
+                continue
+            values[target.name], deciding = combine(target, np.asarray(scores), starts, SingleLabelRule.WORST)
+            begins = (deciding - starts[:, None]) * size
+            spans[target.name] = np.stack([begins, np.minimum(begins + size, lengths[:, None])], axis=2)
         return Scores(values, windows, spans)
 
     def _score(self, target: Target, text: str) -> list[float]:

@@ -297,3 +297,17 @@ def test_many_clients_at_once_get_their_own_answers():
     for texts, scores in answers:
         expected = direct.judge([text_input(text) for text in texts])
         assert scores == [item.targets["moderation"].scores["insult"] for item in expected]
+
+
+def test_the_client_reads_a_category_of_the_models_own_under_its_attributes_name():
+    """`self_harm` is the attribute of the wire name `self-harm`: both must say the same."""
+    schema = Schema((Target.create("moderation", TargetKind.MULTI_LABEL, ["self_harm", "goose"]),))
+    served = deployments(FakeClassifier(schema))
+    with TestClient(create_app(served, settings())) as asked:
+        result = asked.post("/openai/v1/moderations", json={"input": "self_harm self_harm"}).json()[
+            "results"
+        ][0]
+    assert result["categories"]["self_harm"] is True
+    for part in ("categories", "category_scores", "category_applied_input_types"):
+        assert result[part]["self-harm"] == result[part]["self_harm"]
+        assert not result[part]["self-harm/intent"]

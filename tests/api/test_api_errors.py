@@ -170,3 +170,11 @@ def test_every_class_of_the_tree_has_a_status():
 
 def test_an_exception_that_is_not_ours_keeps_its_message_to_itself():
     assert "secret" not in refusal(ValueError("a secret text")).message
+
+
+def test_digits_that_are_no_place_are_left_as_they_are():
+    asked = TestClient(create_app(deployments(), settings()), raise_server_exceptions=False)
+    for key in ("1" * 5000, "٣"):
+        body = b'{"' + key.encode() + b'": "\\ud800"}'
+        response = asked.post("/v1/moderations", content=body, headers={"content-type": "application/json"})
+        assert response.status_code in (400, 422), response.text

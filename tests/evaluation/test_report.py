@@ -49,7 +49,13 @@ class Page(HTMLParser):
 
 
 def rendered(
-    labels=("insult", "threat", "rare"), title="a model", facts=None, n=150, split="test", target="moderation"
+    labels=("insult", "threat", "rare"),
+    title="a model",
+    facts=None,
+    n=150,
+    split="test",
+    target="moderation",
+    fitted_on=(),
 ):
     multi = Target.create(target, TargetKind.MULTI_LABEL, [*labels, "safe"])
     single = Target.create("tone", TargetKind.SINGLE_LABEL, ["safe", "dismissive", "rude", "hostile"])
@@ -62,7 +68,7 @@ def rendered(
     point = choose_thresholds(schema, scores, values)
     flags = {t.name: flagged_by(t, scores[t.name], point.thresholds[t.name]) for t in schema}
     evaluation = evaluate_split(schema, scores, values, flags, resamples=40)
-    return render_report(title, {split: evaluation}, schema, point, facts or {})
+    return render_report(title, {split: evaluation}, schema, point, facts or {}, fitted_on)
 
 
 def test_it_parses_and_holds_every_label_target_split_and_drawing():
@@ -157,8 +163,8 @@ def test_thin_evidence_is_set_apart_and_said():
 
 
 def test_rows_the_model_was_fitted_on_are_called_flattering():
-    assert "Flattering." in rendered(split="train")
-    assert "Flattering." not in rendered()
+    assert "Flattering." in rendered(split="rows", fitted_on={"rows"})
+    assert "Flattering." not in rendered(split="train"), "a name alone says nothing"
 
 
 def test_facts_of_every_kind_are_shown():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,11 +12,12 @@ from hypothesis import strategies as st
 
 from modwright.errors import ArtifactError
 from modwright.models.embedding_cache import EmbeddingCache
-from modwright.models.features import Featuriser, context_text
+from modwright.models.features import Featuriser, FrozenBase, context_text
 from modwright.models.runtime import length_batches
 from modwright.models.tokens import Tokenizer
 from modwright.models.windows import SingleLabelRule, WindowRule
 from modwright.schema import Message, Role, pair_input, text_input
+from modwright.testing import tiny_texts
 
 RULE = WindowRule(16, 0.5, SingleLabelRule.WORST)
 ODD_TEXTS = [
@@ -181,3 +183,35 @@ def test_a_file_that_is_no_tokenizer_is_an_artifact_error(tmp_path):
             path.write_text(content)
         with pytest.raises(ArtifactError, match="is not a tokenizer"):
             Tokenizer(path)
+
+
+def test_two_runs_keep_embeddings_of_the_same_texts_at_once(tmp_path):
+    cache = EmbeddingCache(tmp_path / "cache", 3)
+    texts = [f"goose {number}" for number in range(200)]
+    values = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
+    with ThreadPoolExecutor(8) as pool:
+        for done in [
+            pool.submit(EmbeddingCache(tmp_path / "cache", 3).put, texts, values) for _ in range(40)
+        ]:
+            done.result()
+    found = cache.get(texts)
+    assert all((found[row] == values[row]).all() for row in range(200))
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".safetensors"]
+
+
+def test_batches_side_by_side_give_the_very_bits(tiny_base, tiny_base_folder, tmp_path):
+    texts = tiny_texts(60, words=30)
+    bulk = FrozenBase(
+        name="tiny",
+        graph_folder=tiny_base.graph_path.parent,
+        tokenizer_folder=tiny_base.tokenizer_path.parent,
+        layers=tiny_base.layers,
+        max_tokens=tiny_base.max_tokens,
+        threads=3,
+        bulk=True,
+    )
+    told = []
+    found = bulk.embed(texts, max_batch_tokens=40, progress=lambda done, total: told.append((done, total)))
+    np.testing.assert_array_equal(found, tiny_base.embed(texts, max_batch_tokens=40))
+    assert told[-1] == (60, 60)
+    assert told == sorted(told)

@@ -14,20 +14,16 @@ from sklearn.metrics.pairwise import rbf_kernel as sklearn_rbf
 from modwright.models.heads import Head, HeadKind, probabilities, rbf_kernel
 from modwright.models.windows import SingleLabelRule
 from modwright.schema import Target, TargetKind
-from modwright.training import selection, solver
 from modwright.training.basis import make_basis, median_squared_distance, pick_landmarks
 from modwright.training.documents import Documents, whole_rows
 from modwright.training.selection import Question, document_log_loss, fit, fits_of_round
-from modwright.training.solver import solve
+from modwright.training.solver import FINAL_TOLERANCE, solve
 
 NONE = np.zeros((0, 6), dtype=np.float32)
 
 
-@pytest.fixture
-def to_the_end(monkeypatch):
-    """Let fits settle far beyond what changes a score, so that coefficients can be compared."""
-    monkeypatch.setattr(selection, "SELECTION_TOLERANCE", 1e-15)
-    monkeypatch.setattr(selection, "_MOST_STEPS", 20_000)
+#: Lets fits settle far beyond what changes a score, so that coefficients can be compared.
+TO_THE_END = 1e-15
 
 
 def rows_of(n=150, width=6, seed=0):
@@ -44,16 +40,28 @@ def noisy(features, labels, seed=0, noise=1.0):
     return (activation + noise * rng.logistic(size=activation.shape) > 0).astype(float)
 
 
-def fitted(features, truth, c, *, weights=None, kind=TargetKind.MULTI_LABEL, gamma=None, landmarks=NONE):
+def fitted(
+    features,
+    truth,
+    c,
+    *,
+    weights=None,
+    kind=TargetKind.MULTI_LABEL,
+    gamma=None,
+    landmarks=NONE,
+    tolerance=TO_THE_END,
+):
     """Fit every label of single-window documents at strength c; returns the head."""
     weights = np.ones(len(features)) if weights is None else weights
     shape = (HeadKind.LINEAR, 0.0) if gamma is None else (HeadKind.RBF, gamma)
     basis = make_basis(features, weights, landmarks, *shape)
     documents = Documents.of(np.arange(len(features)), len(features), weights)
     target = target_of(truth.shape[1], kind)
-    question = Question(target, truth, np.zeros(len(features), int), documents, SingleLabelRule.WORST, 1)
+    question = Question(
+        target, truth, np.zeros(len(features), int), documents, SingleLabelRule.WORST, 1, 20_000
+    )
     seen = np.ones(truth.shape)
-    solution = fit(basis, question, seen, np.full(truth.shape[1], float(c)))
+    solution = fit(basis, question, seen, np.full(truth.shape[1], float(c)), tolerance)
     return basis.head(solution.theta, solution.bias)
 
 
@@ -64,7 +72,7 @@ def reference(features, labels, c, weights=None):
 
 @pytest.mark.parametrize("c", [0.1, 1.0, 30.0])
 @pytest.mark.parametrize("noise", [0.0, 2.0], ids=["separable", "noisy"])
-def test_linear_heads_are_scikit_learns_logistic_regression(to_the_end, c, noise):
+def test_linear_heads_are_scikit_learns_logistic_regression(c, noise):
     features = rows_of()
     truth = noisy(features, 3, noise=noise)
     head = fitted(features, truth, c)
@@ -78,7 +86,7 @@ def test_linear_heads_are_scikit_learns_logistic_regression(to_the_end, c, noise
 
 
 @pytest.mark.parametrize("c", [0.1, 1.0, 30.0])
-def test_single_label_heads_are_scikit_learns_multinomial_regression(to_the_end, c):
+def test_single_label_heads_are_scikit_learns_multinomial_regression(c):
     features = rows_of()
     classes = noisy(features, 2).sum(axis=1).astype(int)
     head = fitted(features, np.eye(3)[classes], c, kind=TargetKind.SINGLE_LABEL)
@@ -88,17 +96,17 @@ def test_single_label_heads_are_scikit_learns_multinomial_regression(to_the_end,
     assert np.abs(head.weights - model.coef_.T).max() < 1e-2
 
 
-def test_fits_stop_where_scores_no_longer_change(monkeypatch):
-    monkeypatch.setattr(selection, "SELECTION_TOLERANCE", solver.FINAL_TOLERANCE)
+def test_fits_stop_where_scores_no_longer_change():
     features = rows_of()
     truth = noisy(features, 1, noise=2.0)
-    p = probabilities(fitted(features, truth, 30.0).logits(features, NONE), TargetKind.MULTI_LABEL)[:, 0]
+    head = fitted(features, truth, 30.0, tolerance=FINAL_TOLERANCE)
+    p = probabilities(head.logits(features, NONE), TargetKind.MULTI_LABEL)[:, 0]
     expected = reference(features, truth[:, 0], 30.0).predict_proba(features)[:, 1]
     assert np.abs(p - expected).max() < 0.005
 
 
 @pytest.mark.parametrize("c", [1.0, 30.0])
-def test_kernel_heads_are_logistic_regression_in_the_kernels_own_space(to_the_end, c):
+def test_kernel_heads_are_logistic_regression_in_the_kernels_own_space(c):
     """With every row a landmark, the Nyström features span the kernel's space: K = B B'."""
     features = rows_of(80)
     truth = noisy(features, 2)
@@ -123,7 +131,7 @@ def test_the_kernel_is_scikit_learns():
 
 @given(seed=st.integers(0, 999), added=st.integers(1, 60))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_rows_without_a_label_change_nothing_of_its_linear_head(to_the_end, seed, added):
+def test_rows_without_a_label_change_nothing_of_its_linear_head(seed, added):
     """They take part in the rotation, which a linear head undoes; kernel heads may gain landmarks."""
     features = rows_of(60, seed=seed)
     truth = noisy(features, 2, seed=seed)
@@ -138,7 +146,7 @@ def test_rows_without_a_label_change_nothing_of_its_linear_head(to_the_end, seed
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("kind", list(TargetKind))
 @pytest.mark.parametrize("gamma", [None, 0.1])
-def test_a_weight_of_two_is_the_row_twice(to_the_end, kind, gamma, seed):
+def test_a_weight_of_two_is_the_row_twice(kind, gamma, seed):
     features = rows_of(50, seed=seed)
     truth = noisy(features, 2, seed=seed)
     if kind is TargetKind.SINGLE_LABEL:
@@ -154,7 +162,7 @@ def test_a_weight_of_two_is_the_row_twice(to_the_end, kind, gamma, seed):
 
 @given(seed=st.integers(0, 999), soft=st.sampled_from([0.5, 0.25, 0.9]))
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_soft_label_is_a_positive_and_a_negative_of_its_share(to_the_end, seed, soft):
+def test_a_soft_label_is_a_positive_and_a_negative_of_its_share(seed, soft):
     features = rows_of(50, seed=seed)
     truth = noisy(features, 1, seed=seed)
     truth[:10] = soft
@@ -184,18 +192,18 @@ def joint(features, truth, masks, strengths):
     basis = make_basis(features, np.ones(len(features)), NONE, HeadKind.LINEAR, 0.0)
     labels = truth.shape[1]
     question = Question(
-        target_of(labels), truth, np.zeros(len(features), int), documents, SingleLabelRule.WORST, 1
+        target_of(labels), truth, np.zeros(len(features), int), documents, SingleLabelRule.WORST, 1, 20_000
     )
     seen = np.concatenate([np.repeat(m[:, None], len(strengths) * labels, axis=1) for m in masks], axis=1)
     return basis, question, seen, np.tile(np.repeat(strengths, labels), len(masks))
 
 
-def test_many_fits_at_once_are_the_fits_alone(to_the_end):
+def test_many_fits_at_once_are_the_fits_alone():
     features = rows_of(90)
     truth = noisy(features, 2)
     masks = [np.arange(90) % 3 != fold for fold in range(3)]
     basis, question, seen, c = joint(features, truth, masks, [0.5, 8.0])
-    together = fit(basis, question, seen, c)
+    together = fit(basis, question, seen, c, TO_THE_END)
     for fold, mask in enumerate(masks):
         for number, strength in enumerate([0.5, 8.0]):
             for label in range(2):
@@ -213,7 +221,9 @@ def test_the_solver_goes_down_settles_and_says_so(kind):
         truth[:, 1] = 1.0 - truth[:, 0]
     documents = Documents.of(np.arange(120), 120, np.ones(120))
     basis = make_basis(features, np.ones(120), NONE, HeadKind.LINEAR, 0.0)
-    question = Question(target_of(2, kind), truth, np.zeros(120, int), documents, SingleLabelRule.WORST, 1)
+    question = Question(
+        target_of(2, kind), truth, np.zeros(120, int), documents, SingleLabelRule.WORST, 1, 20_000
+    )
     fits = fits_of_round(basis, question, np.ones((120, 2)), np.full(2, 10.0), None)
     objective = []
     for number, solution in enumerate(solve(basis, fits), start=1):

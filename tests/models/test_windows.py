@@ -185,3 +185,11 @@ def test_single_label_documents_are_averaged_otherwise(target, rule, counts, see
         for label in range(labels):
             column = own[:, label].tolist()
             assert deciding[n, label] == start + column.index(max(column))
+
+
+def test_a_long_text_is_harmless_only_where_all_of_it_is():
+    target = Target.create("m", TargetKind.MULTI_LABEL, ["insult", "safe"])
+    scores = np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.2, 0.6]])
+    found, deciding = combine(target, scores, np.array([0, 3]), SingleLabelRule.WORST)
+    assert found.tolist() == [[0.8, 0.2], [0.2, 0.6]]
+    assert deciding.tolist() == [[1, 1], [3, 3]]

@@ -148,7 +148,10 @@ def test_missing_and_foreign_labels(evaluated, trained, dataset, settings, tmp_p
     other = relabelled(dataset, Schema((moderation,)), columns)
     result = evaluate(trained.folder, other, tmp_path, settings, splits=["test"])
     found = read(result)
-    assert result.notes == ("test: the model has no labels moderation/spam; they were left out",)
+    assert result.notes == (
+        "test: the model has no labels moderation/spam; they were left out",
+        "test: nothing is known of the model's labels moderation/threat, moderation/safe",
+    )
     assert found["notes"] == list(result.notes)
     assert "moderation/spam" in result.report.read_text()
     assert "spam" not in found["splits"]["test"]["moderation"]

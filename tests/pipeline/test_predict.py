@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -233,3 +234,21 @@ def test_a_file_may_be_scored_in_place(engine, tmp_path):
     path = write_lines(tmp_path / "in.jsonl", [{"id": "a", "text": "goose"}])
     predict(engine, path, path)
     assert [line["id"] for line in read(path)] == ["a"]
+
+
+def test_a_link_stays_and_its_file_is_written(engine, tmp_path):
+    source = write_lines(tmp_path / "in.jsonl", [{"id": "a", "text": "goose"}])
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "real.jsonl")
+    predict(engine, source, tmp_path / "link.jsonl")
+    assert (tmp_path / "link.jsonl").is_symlink()
+    assert [line["id"] for line in read(tmp_path / "real.jsonl")] == ["a"]
+
+
+def test_what_is_no_plain_file_is_not_replaced(engine, tmp_path):
+    source = write_lines(tmp_path / "in.jsonl", [{"id": "a", "text": "goose"}])
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="no plain file"):
+        predict(engine, source, tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+    with pytest.raises(UsageError, match="cannot be written"):
+        predict(engine, source, tmp_path / ("x" * 250))

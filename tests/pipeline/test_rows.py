@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 
 from modwright.data.dataset import make_dataset
@@ -65,3 +66,26 @@ def test_the_split_that_is_trained_on(dataset):
     with pytest.raises(DataError, match="splits a, b and none is called 'train'") as caught:
         training_split(make_dataset(dataset.schema, {"a": frame, "b": frame}, {}))
     assert "--split" in caught.value.remedy
+
+
+def test_a_file_without_one_of_the_classes_is_still_known():
+    own = Target.create("tone", TargetKind.SINGLE_LABEL, ("kind", "rude"), negative=("kind",))
+    model = Target.create("tone", TargetKind.SINGLE_LABEL, ("rude", "neutral", "kind"), negative=("kind",))
+    frame = pl.DataFrame(
+        {
+            "id": ["a", "b", "c"],
+            "text": ["a", "b", "c"],
+            "messages": pl.Series(
+                [None] * 3, dtype=pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
+            ),
+            "weight": [1.0] * 3,
+            "group": pl.Series([None] * 3, dtype=pl.String),
+            "tone/kind": [1.0, 0.3, None],
+            "tone/rude": [0.0, 0.7, None],
+        }
+    )
+    aligned = aligned_rows(frame, Schema((own,)), Schema((model,)))
+    found = aligned.rows.labels["tone"]
+    np.testing.assert_array_equal(found[:2], [[0.0, 0.0, 1.0], [0.7, 0.0, 0.3]])
+    assert np.isnan(found[2]).all()
+    assert aligned.absent == ("tone/neutral",)

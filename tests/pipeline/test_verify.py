@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from modwright.errors import IntegrityError
 from modwright.files import file_hashes, write_json
 from modwright.models.frozen import FrozenClassifier
 from modwright.pipeline.train import train
-from modwright.pipeline.verify import TOLERANCE, drift, verify_reload
+from modwright.pipeline.verify import TOLERANCE, drift, main, verify_reload
 from modwright.schema import pair_input, text_input
 
 INPUTS = [
@@ -35,7 +36,6 @@ def sign_again(folder):
         family=made.family,
         schema=made.schema,
         bases=made.bases,
-        settings=made.settings,
         dataset_id=made.dataset_id,
         recipe_hash=made.recipe_hash,
         packages=made.packages,
@@ -129,3 +129,21 @@ def test_training_that_saves_something_else_leaves_nothing(
     made = train(recipe, dataset, tmp_path / "out" / "model", settings, on_event=lambda event: None)
     assert made.artifact.id == trained.artifact.id
     assert file_hashes(made.folder) == file_hashes(trained.folder)
+
+
+def test_drift_is_no_number_where_a_score_is_none(artifact_copy, engine, tmp_path, monkeypatch):
+    class Odd:
+        @staticmethod
+        def load(folder, *, threads):
+            return Odd()
+
+        def calibrated(self, inputs):
+            found = engine.calibrated(inputs)
+            return dataclasses.replace(found, values={name: v * np.nan for name, v in found.values.items()})
+
+    scores = {name: values.tolist() for name, values in engine.calibrated(INPUTS).values.items()}
+    inputs = [[[message.role, message.content] for message in value] for value in INPUTS]
+    write_json(tmp_path / "probe.json", {"inputs": inputs, "scores": scores})
+    monkeypatch.setattr("modwright.pipeline.verify.Engine", Odd)
+    assert np.isnan(drift(artifact_copy, tmp_path / "probe.json"))
+    assert main([str(artifact_copy), str(tmp_path / "probe.json")]) == 1

@@ -153,7 +153,6 @@ def saved(folder, fitted, calibration=None, thresholds=None):
         family="frozen",
         schema=TINY_SCHEMA,
         bases=(BaseIdentity("tiny", "a" * 64, "b" * 64, "none"),),
-        settings={},
         dataset_id="d" * 64,
         recipe_hash="e" * 64,
         packages={},

@@ -48,7 +48,7 @@ def test_a_documents_weight_is_shared_by_its_windows(counts, seed):
 
 @settings(deadline=None)
 @given(counts=counts_of, seed=st.integers(0, 9999))
-def test_a_label_that_holds_rests_on_the_first_highest_window(counts, seed):
+def test_a_label_rests_on_the_window_that_says_most_for_it_and_harmlessness_on_the_one_against(counts, seed):
     documents, truth, logits = drawn(counts, MULTI, seed)
     weight = np.tile(documents.spread(truth)[1], 2)
     weight[:, :2] *= np.repeat(np.arange(len(counts)) % 2 == 0, counts)[:, None]  # fit 0 sees even documents
@@ -58,8 +58,10 @@ def test_a_label_that_holds_rests_on_the_first_highest_window(counts, seed):
             label = column % 2
             own = weight[start : start + count, column]
             expected = own.copy()
-            if MULTI.labels[label] != "safe" and not np.isnan(truth[n, label]) and truth[n, label] > 0.5:
-                best = int(np.argmax(logits[start : start + count, column]))
+            negative = MULTI.labels[label] == "safe"
+            if not np.isnan(truth[n, label]) and bool(truth[n, label] > 0.5) is not negative:
+                own_logits = logits[start : start + count, column]
+                best = int(np.argmin(own_logits) if negative else np.argmax(own_logits))
                 expected = np.where(np.arange(count) == best, documents.weights[n] * (own > 0), 0.0)
             assert np.allclose(found[start : start + count, column], expected)
 

@@ -320,3 +320,10 @@ def test_weights_count(tiny_base):
             :, 0
         ]
         assert scores.argmax() == higher
+
+
+def test_a_fit_that_was_stopped_early_says_so(tiny_base):
+    _, events = trained(tiny_base, ROWS, "head.c=[100000.0]", "training.training_steps=2")
+    assert any(isinstance(event, Warned) and "training_steps = 2" in event.message for event in events)
+    _, events = trained(tiny_base)
+    assert not any(isinstance(event, Warned) for event in events)

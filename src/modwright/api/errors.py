@@ -164,10 +164,17 @@ def _headers(error: ModwrightError) -> dict[str, str]:
     return {}
 
 
+#: Longer runs of digits are a user's key, not a place in a list.
+_MOST_DIGITS = 9
+
+
 def _location(param: str | None) -> Location:
     if not param:
         return ()
-    return tuple(int(part) if part.isdecimal() else part for part in param.split("."))
+    return tuple(
+        int(part) if part.isascii() and part.isdecimal() and len(part) <= _MOST_DIGITS else part
+        for part in param.split(".")
+    )
 
 
 def respond(request: Request, error: Exception) -> JSONResponse:

@@ -65,8 +65,7 @@ class TargetEvaluation:
         labels: in label order.
         macro: mean over the labels that are ranked, each counting the same.
         decision: of the question "is any label flagged": f1, precision, recall, accuracy, and the shares of
-            rows that are positive (prevalence) and flagged. A multi-label row without a positive is known if
-            all labels are.
+            rows that are positive (prevalence) and flagged. A multi-label row is known if all labels are.
         accuracy: share of rows whose most probable label is the true one; None for multi-label targets.
         confusion: (L, L) rows are the true label, columns the most probable; None for multi-label targets.
         rows: of the split; known are those with at least one known label (single-label: all known).

@@ -7,13 +7,13 @@ content. A process that dies leaves no half file behind that a later one would r
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from modwright.files import locked
 from modwright.schema import Float32Array
 
 
@@ -64,8 +64,8 @@ class EmbeddingCache:
         packed = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(-1, 32)
         name = hashlib.sha256(b"".join(sorted(keys))).hexdigest()[:32]
         self._folder.mkdir(parents=True, exist_ok=True)
-        staging = self._folder / f".{name}.{os.getpid()}.partial"
-        for stale in self._folder.glob(f".{name}.*.partial"):
-            stale.unlink(missing_ok=True)
-        save_file({"keys": packed, "values": np.ascontiguousarray(values)}, staging)
-        staging.replace(self._folder / f"{name}.safetensors")
+        final = self._folder / f"{name}.safetensors"
+        with locked(final):  # another run may be at the same texts
+            staging = self._folder / f".{name}.partial"
+            save_file({"keys": packed, "values": np.ascontiguousarray(values)}, staging)
+            staging.replace(final)

@@ -164,6 +164,9 @@ def combine(
 ) -> tuple[FloatArray, IntArray]:
     """Combine window scores into document scores.
 
+    Multi-label: the highest score of each label; of a negative label the lowest, for a text is harmless only where all of
+    it is. Single-label: by the rule.
+
     Args:
         target: whose labels the columns are.
         scores: (W, L) window probabilities, the windows of one document side by side.
@@ -175,7 +178,9 @@ def combine(
     """
     counts = np.diff(np.append(starts, len(scores)))
     if target.kind is TargetKind.MULTI_LABEL:
-        return _highest(scores, starts, counts)
+        signs = signs_of(target)
+        best, deciding = _highest(signs * scores, starts, counts)
+        return signs * best, deciding
     if rule is SingleLabelRule.WORST and target.negative_labels:
         harmful = 1.0 - scores[:, [target.index(label) for label in target.negative_labels]].sum(axis=1)
         _, deciding = _highest(harmful[:, None], starts, counts)
@@ -184,6 +189,11 @@ def combine(
     mean = np.add.reduceat(scores, starts, axis=0) / counts[:, None]
     _, deciding = _highest(scores, starts, counts)
     return mean, deciding
+
+
+def signs_of(target: Target) -> FloatArray:
+    """Return (L,) -1 for negative labels, 1 for the others: what makes the window that decides the highest."""
+    return np.asarray([-1.0 if label in target.negative_labels else 1.0 for label in target.labels])
 
 
 def _highest(scores: FloatArray, starts: IntArray, counts: IntArray) -> tuple[FloatArray, IntArray]:

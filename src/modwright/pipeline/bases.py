@@ -12,7 +12,7 @@ from modwright.catalog.shelf import find_base
 from modwright.errors import RecipeError
 from modwright.files import sha256_json
 from modwright.models.embedding_cache import EmbeddingCache
-from modwright.models.export import ensure_graph
+from modwright.models.export import GRAPH_VERSION, ensure_graph
 from modwright.models.features import FrozenBase
 from modwright.recipe import BaseRecipe, Recipe
 from modwright.settings import Settings
@@ -96,5 +96,7 @@ def _open(wanted: BaseRecipe, folder: BaseFolder, settings: Settings) -> OpenedB
             remedy=f"its hidden states are 0 to {highest}",
         )
     identity = BaseIdentity(base.name, folder.weights_sha256, folder.tokenizer_sha256, folder.licence)
-    key = sha256_json([identity.weights_sha256, identity.tokenizer_sha256, list(wanted.layers)])[:32]
+    key = sha256_json(
+        [GRAPH_VERSION, identity.weights_sha256, identity.tokenizer_sha256, list(wanted.layers)]
+    )[:32]
     return OpenedBase(identity, base, EmbeddingCache(settings.cache_dir / "embeddings" / key, base.width))

@@ -18,7 +18,7 @@ from modwright.evaluation.metrics import SplitEvaluation, evaluate_split, metric
 from modwright.evaluation.report import render_report
 from modwright.evaluation.thresholds import flags
 from modwright.files import write_text_atomic
-from modwright.pipeline.rows import aligned_rows
+from modwright.pipeline.rows import aligned_rows, training_split
 from modwright.recipe import Recipe, load_recipe
 from modwright.schema import FloatArray, Input
 from modwright.serving.engine import DEFAULT_OPERATING_POINT, Engine
@@ -74,6 +74,7 @@ def evaluate(
     recipe = load_recipe(str(artifact_folder / RECIPE))
     chosen = list(splits) or [name for name in dataset.splits if name != TRAIN] or list(dataset.splits)
     resamples = recipe.evaluation.resamples if resamples is None else resamples
+    fitted_on = {training_split(dataset)} if dataset.id == artifact.dataset_id else set()
     evaluations: dict[str, SplitEvaluation] = {}
     notes: list[str] = []
     for name in chosen:
@@ -82,7 +83,9 @@ def evaluate(
             raise DataError(f"the split '{name}' has no rows", remedy="choose another with --split")
         if aligned.foreign:
             notes.append(f"{name}: the model has no labels {', '.join(aligned.foreign)}; they were left out")
-        if name == TRAIN and dataset.id == artifact.dataset_id:
+        if aligned.absent:
+            notes.append(f"{name}: nothing is known of the model's labels {', '.join(aligned.absent)}")
+        if name in fitted_on:
             notes.append(f"{name}: the model was trained on these very rows, so these figures prove nothing")
         if known is not None and name in known:
             evaluations[name] = known[name]
@@ -94,7 +97,9 @@ def evaluate(
     out.mkdir(parents=True, exist_ok=True)
     write_metrics(out / METRICS, evaluations, artifact, notes)
     point = engine.operating_point(DEFAULT_OPERATING_POINT)
-    html = render_report(f"Evaluation of {artifact_folder.name}", evaluations, artifact.schema, point, facts)
+    html = render_report(
+        f"Evaluation of {artifact_folder.name}", evaluations, artifact.schema, point, facts, fitted_on
+    )
     write_text_atomic(out / REPORT, html)
     return EvaluationResult(out / METRICS, out / REPORT, evaluations, tuple(notes))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from modwright.errors import DataError, UsageError, nearest
+from modwright.files import locked
 from modwright.schema import Input, Message, Role, pair_input, text_input
 from modwright.serving.engine import DEFAULT_OPERATING_POINT, Engine, Judgement
 
@@ -44,7 +46,26 @@ def predict(
         UsageError: the output cannot be written there.
     """
     engine.operating_point(operating_point)
+    output = output.resolve()  # a link stays, and what it points to is written
     staging = _staging(output)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(output))  # other runs that write the same file wait
+        except OSError as error:
+            raise UsageError(
+                f"cannot be written: {error.strerror}", where=str(output), remedy="name another file"
+            ) from None
+        return _predict(engine, source, output, staging, operating_point, progress)
+
+
+def _predict(
+    engine: Engine,
+    source: Path,
+    output: Path,
+    staging: Path,
+    operating_point: str,
+    progress: Callable[[int], None] | None,
+) -> int:
     count = 0
     try:
         with staging.open("w", encoding="utf-8") as stream:
@@ -69,6 +90,8 @@ def predict(
 def _staging(output: Path) -> Path:
     if output.is_dir():
         raise UsageError("is a folder, one file is written", where=str(output), remedy="name a file")
+    if output.exists() and not output.is_file():
+        raise UsageError("is no plain file, and would be replaced", where=str(output), remedy="name a file")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

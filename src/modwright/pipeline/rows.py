@@ -11,10 +11,11 @@ from modwright.data.columnar import pl
 from modwright.data.dataset import Dataset
 from modwright.data.options import TRAIN
 from modwright.errors import DataError, SchemaError
-from modwright.schema import FloatArray, Schema
+from modwright.schema import FloatArray, Schema, TargetKind
 from modwright.training.frozen import TrainingRows
 
 VALIDATION = "validation"
+_SUM_TOLERANCE = 0.01
 
 
 def rows_of(frame: pl.DataFrame, schema: Schema) -> TrainingRows:
@@ -45,14 +46,23 @@ def training_split(dataset: Dataset) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Aligned:
-    """A split's rows under a model's schema, and the dataset's labels that the model does not know."""
+    """A split's rows under a model's schema.
+
+    Attributes:
+        rows: with the model's labels, in its order.
+        foreign: the dataset's labels that the model does not have.
+        absent: the model's labels that the dataset does not have.
+    """
 
     rows: TrainingRows
     foreign: tuple[str, ...]
+    absent: tuple[str, ...]
 
 
 def aligned_rows(frame: pl.DataFrame, own: Schema, model: Schema) -> Aligned:
     """Return a split's rows with labels in the model's order; what the dataset does not say is unknown.
+
+    Exactly one class of a single-label target holds, so where the dataset's own sum to 1 the others do not hold.
 
     Raises:
         SchemaError: no target in common, or one of another kind.
@@ -64,6 +74,7 @@ def aligned_rows(frame: pl.DataFrame, own: Schema, model: Schema) -> Aligned:
             remedy="import the data with --target as the model names it",
         )
     labels: dict[str, FloatArray] = {}
+    absent: list[str] = []
     foreign = [
         f"{name}/{label}"
         for name in own.names
@@ -86,5 +97,10 @@ def aligned_rows(frame: pl.DataFrame, own: Schema, model: Schema) -> Aligned:
                 labels[target.name][:, target.index(label)] = values[:, theirs.index(label)]
             else:
                 foreign.append(f"{target.name}/{label}")
+        missing = [place for place, label in enumerate(target.labels) if label not in theirs.labels]
+        absent += [f"{target.name}/{target.labels[place]}" for place in missing]
+        if missing and target.kind is TargetKind.SINGLE_LABEL:
+            decided = np.abs(values.sum(axis=1) - 1.0) < _SUM_TOLERANCE  # never where a part is unknown
+            labels[target.name][np.ix_(decided, missing)] = 0.0
     rows = TrainingRows(folder.inputs(frame), labels, folder.weights(frame), folder.groups(frame))
-    return Aligned(rows, tuple(foreign))
+    return Aligned(rows, tuple(foreign), tuple(absent))

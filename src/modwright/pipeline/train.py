@@ -193,7 +193,6 @@ def _write(
         family=recipe.family,
         schema=dataset.schema,
         bases=identities,
-        settings={},
         dataset_id=dataset.id,
         recipe_hash=recipe_hash(recipe),
         packages=_packages(),

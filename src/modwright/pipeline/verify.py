@@ -58,7 +58,7 @@ def drift(artifact_folder: Path, probe_path: Path) -> float:
     for number, value in enumerate(inputs):
         for name, values in engine.calibrated([value]).values.items():
             differences.append(float(np.abs(values[0] - np.asarray(probe["scores"][name][number])).max()))
-    return max(differences)
+    return float(np.max(differences))  # NaN where any is
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -87,9 +87,15 @@ class Batcher:
         return self._thread is not None and self._thread.is_alive() and not self._queue.closed
 
     def start(self) -> None:
-        """Start the worker's thread, with an empty queue; nothing happens while it runs."""
+        """Start the worker's thread, with an empty queue; nothing happens while it runs.
+
+        Raises:
+            UnavailableError: the thread of before `stop` is still in a batch.
+        """
         if self.running:
             return
+        if self._thread is not None and self._thread.is_alive():
+            raise self._unavailable("still ends its last batch")
         self._queue = FairQueue(self._settings.max_queue_chars)
         # A daemon: a model that hangs must not keep the process from ending.
         self._thread = threading.Thread(

@@ -2,8 +2,8 @@
 
 A document without a label is without it in every window. A document with a label owes it to at least one
 window, and nobody said which: after a first fit on all windows, its weight goes to the one that scores
-highest (mi-SVM, Andrews, Tsochantaridis and Hofmann 2003, "Support vector machines for multiple-instance
-learning").
+highest. For negative labels it is the other way round: what is harmless is so in every window. (mi-SVM, Andrews,
+Tsochantaridis and Hofmann 2003, "Support vector machines for multiple-instance learning".)
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modwright.models.windows import SingleLabelRule
+from modwright.models.windows import SingleLabelRule, signs_of
 from modwright.schema import POSITIVE_ABOVE, BoolArray, FloatArray, IntArray, Target, TargetKind
 
 
@@ -58,6 +58,8 @@ class Documents:
     ) -> FloatArray:
         """Return weights (W, Q * L) that lie on the highest-scoring window of each document with a label.
 
+        Those of a document without a negative label lie on the window that scores lowest on it.
+
         Args:
             target: whose labels the columns repeat, fit after fit.
             truth: (N, L), NaN unknown.
@@ -69,13 +71,14 @@ class Documents:
         size = len(target.labels)
         times = logits.shape[1] // size
         held = np.nan_to_num(truth, nan=0.0) > POSITIVE_ABOVE  # (N, L)
-        held[:, [target.index(label) for label in target.negative_labels]] = False
+        negative = signs_of(target) < 0
         if target.kind is TargetKind.SINGLE_LABEL:
             if rule is not SingleLabelRule.WORST or not target.negative_labels:
                 return weight
-            return self._focus_rows(held, weight, logits, size, times)
-        focused = np.tile(held, times)[self.owner]  # (W, Q * L)
-        top = self._is_top(logits)
+            return self._focus_rows(held & ~negative, weight, logits, size, times)
+        owed = np.where(negative, truth <= POSITIVE_ABOVE, held)  # NaN owes nothing
+        focused = np.tile(owed, times)[self.owner]  # (W, Q * L)
+        top = self._is_top(np.tile(signs_of(target), times) * logits)
         full = np.where(weight > 0, self.row_weights[:, None], 0.0)
         return np.where(focused, full * top, weight)
 

@@ -22,7 +22,7 @@ from modwright.training.basis import Basis, make_basis, median_squared_distance,
 from modwright.training.documents import Documents, whole_rows
 from modwright.training.events import Chosen, Event, Stage, Step, Warned
 from modwright.training.selection import HeadChoice, Question, document_log_loss, fits_of_round, out_of_fold
-from modwright.training.solver import Solution, solve
+from modwright.training.solver import FINAL_TOLERANCE, Solution, solve
 
 #: The validation loss is measured at every so many steps, and at the last.
 VALIDATION_EVERY = 25
@@ -163,22 +163,23 @@ class _Bench:
         return choices, scores
 
     def choose(self, target: Target) -> tuple[HeadChoice, FloatArray]:
-        """Return the best head of a target and its scores out of fold (N, L), uncalibrated."""
+        """Return the best head of a target and its scores out of fold (N, L), uncalibrated.
+
+        Heads are compared on fits that have nearly settled; the scores come of fits as settled as the final one.
+        """
         some = self._selection_rows()
         question = self._question(target, some)
-        best: tuple[HeadChoice, FloatArray] | None = None
+        best: HeadChoice | None = None
         for kind, gamma in self._shapes():
             basis = self.basis_of(kind, gamma) if some is None else self._build(kind, gamma, some)
             for c, scores in out_of_fold(basis, question, self._recipe.head.c):
                 loss = document_log_loss(target, scores, question.truth, question.documents.weights)
-                if best is None or loss < best[0].log_loss:
-                    best = HeadChoice(kind, c, gamma, loss), scores
+                if best is None or loss < best.log_loss:
+                    best = HeadChoice(kind, c, gamma, loss)
         assert best is not None
-        if some is None:
-            return best
-        choice = best[0]
         question = self._question(target, None)
-        return choice, next(iter(out_of_fold(self.basis(choice), question, [choice.c])))[1]
+        settled = out_of_fold(self.basis(best), question, [best.c], tolerance=FINAL_TOLERANCE)
+        return best, next(iter(settled))[1]
 
     def final_fit(
         self, choices: Mapping[str, HeadChoice], held: tuple[TrainingRows, Features] | None
@@ -194,6 +195,11 @@ class _Bench:
                 self._train_loss(solutions, choices),
                 self._valid_loss(solutions, choices, *held) if measure and held is not None else None,
             )
+        unsettled = [name for name, solution in solutions.items() if not solution.settled]
+        if unsettled:
+            yield Warned(
+                f"the fit of {', '.join(map(repr, unsettled))} was stopped by training_steps = {most} before it had settled"
+            )
         return solutions
 
     def _fit_steps(self, target: Target, choice: HeadChoice) -> Iterator[Solution]:
@@ -203,10 +209,11 @@ class _Bench:
         seen, c = np.ones((len(basis.rows), size)), np.full(size, choice.c)
         solution: Solution | None = None
         for _ in range(question.passes):
-            for latest in solve(basis, fits_of_round(basis, question, seen, c, solution), solution):
+            steps = solve(basis, fits_of_round(basis, question, seen, c, solution), solution)
+            for number, latest in enumerate(steps, start=1):
                 solution = latest
                 yield latest
-                if latest.settled:
+                if latest.settled or number == question.steps_a_pass:
                     break
 
     def _train_loss(self, solutions: Mapping[str, Solution], choices: Mapping[str, HeadChoice]) -> float:
@@ -280,7 +287,15 @@ class _Bench:
             starts = (np.cumsum(counts) - counts).astype(np.int64)
             documents = Documents.of(starts, int(counts.sum()), documents.weights[some])
             fold, truth = fold[some], truth[some]
-        return Question(target, truth, fold, documents, self._rule, self._recipe.window.rounds)
+        return Question(
+            target,
+            truth,
+            fold,
+            documents,
+            self._rule,
+            self._recipe.window.rounds,
+            self._recipe.training.training_steps,
+        )
 
 
 def _abreast(fits: Mapping[str, Iterator[Solution]], most: int) -> Iterator[tuple[dict[str, Solution], bool]]:

@@ -16,8 +16,6 @@ from modwright.training.solver import SELECTION_TOLERANCE, Fits, Solution, solve
 
 #: Cells of the largest array that one round of joint fits may hold.
 _MOST_CELLS = 20_000_000
-#: Steps after which a fit out of fold is taken as it is.
-_MOST_STEPS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,17 @@ class HeadChoice:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One target's rows as every fit needs them: truth (N, L), NaN unknown, and fold (N,) of documents."""
+    """One target's rows as every fit needs them.
+
+    Attributes:
+        target: what is asked.
+        truth: (N, L), NaN unknown.
+        fold: (N,) of the documents.
+        documents: and their windows.
+        rule: how the windows of a single-label target are combined.
+        rounds: most rounds of a fit.
+        most_steps: of the solver, over all rounds.
+    """
 
     target: Target
     truth: FloatArray
@@ -40,15 +48,21 @@ class Question:
     documents: Documents
     rule: SingleLabelRule
     rounds: int
+    most_steps: int
 
     @property
     def passes(self) -> int:
         """Return how many rounds make a difference: one where every document is a single window."""
         return self.rounds if self.documents.has_long else 1
 
+    @property
+    def steps_a_pass(self) -> int:
+        """Return the most steps of one round: every round gets its share."""
+        return max(1, self.most_steps // self.passes)
+
 
 def out_of_fold(
-    basis: Basis, question: Question, strengths: Sequence[float]
+    basis: Basis, question: Question, strengths: Sequence[float], *, tolerance: float = SELECTION_TOLERANCE
 ) -> Iterator[tuple[float, FloatArray]]:
     """Yield each strength C with probabilities (N, L), every document's by a fit that has not seen it."""
     folds = int(question.fold.max()) + 1
@@ -56,11 +70,11 @@ def out_of_fold(
     at_once = max(1, _MOST_CELLS // max(1, len(basis.rows) * columns))
     for begin in range(0, len(strengths), at_once):
         some = strengths[begin : begin + at_once]
-        yield from zip(some, _held_out(basis, question, some, folds), strict=True)
+        yield from zip(some, _held_out(basis, question, some, folds, tolerance), strict=True)
 
 
 def _held_out(
-    basis: Basis, question: Question, strengths: Sequence[float], folds: int
+    basis: Basis, question: Question, strengths: Sequence[float], folds: int, tolerance: float
 ) -> Iterator[FloatArray]:
     target, documents = question.target, question.documents
     size = len(target.labels)
@@ -71,7 +85,7 @@ def _held_out(
         axis=1,
     )
     c = np.tile(np.repeat(np.asarray(strengths, dtype=np.float64), size), folds)
-    logits = fit(basis, question, seen, c).logits(basis.rows)
+    logits = fit(basis, question, seen, c, tolerance).logits(basis.rows)
     for number in range(len(strengths)):
         own = np.zeros((len(basis.rows), size))
         for fold in range(folds):
@@ -81,15 +95,15 @@ def _held_out(
         yield combine(target, probabilities(own, target.kind), documents.starts, question.rule)[0]
 
 
-def fit(basis: Basis, question: Question, seen: FloatArray, c: FloatArray) -> Solution:
+def fit(basis: Basis, question: Question, seen: FloatArray, c: FloatArray, tolerance: float) -> Solution:
     """Return the settled fits of Q problems; `seen` (W, Q * L) masks the rows of each, c is (Q * L,)."""
     solution: Solution | None = None
     for _ in range(question.passes):
         fits = fits_of_round(basis, question, seen, c, solution)
-        steps = solve(basis, fits, solution, tolerance=SELECTION_TOLERANCE)
+        steps = solve(basis, fits, solution, tolerance=tolerance)
         for number, latest in enumerate(steps, start=1):
             solution = latest
-            if latest.settled or number == _MOST_STEPS:
+            if latest.settled or number == question.steps_a_pass:
                 break
     assert solution is not None
     return solution

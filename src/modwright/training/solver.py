@@ -19,7 +19,7 @@ from modwright.training.basis import Basis
 
 #: A fit is done when its gradient, measured against the bound, promises less than this many nats per row.
 FINAL_TOLERANCE = 1e-9
-#: Enough to tell heads apart: out of fold their losses differ in the third digit.
+#: Enough to tell heads apart: out of fold their losses differ in the third digit. Not for scores that are used.
 SELECTION_TOLERANCE = 3e-7
 #: Settled columns are left out of the products once no more than this share of the others still moves.
 _NARROW_AT = 0.8
@@ -63,7 +63,7 @@ def solve(
 ) -> Iterator[Solution]:
     """Yield the solution after each step, for as long as it is asked for; the caller stops at `settled`.
 
-    A fit that has settled stays as it is while the others go on.
+    Once a fifth of the fits have settled they stay as they are while the others go on.
     """
     bound = 0.25 if fits.kind is TargetKind.MULTI_LABEL else 0.5
     total = np.maximum(fits.weight.sum(axis=0), 1e-12)

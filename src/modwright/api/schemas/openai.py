@@ -89,6 +89,9 @@ def _result(deployment: Deployment, judgement: Judgement, dialect: Dialect) -> d
         applied = {name: ["text"] for name in categories}
         for name in CATEGORIES:
             if name not in categories:
-                categories[name], scores[name], applied[name] = False, 0.0, []
+                # The client reads `self-harm` into the attribute `self_harm`, over a key of that very name.
+                twin = name.replace("-", "_").replace("/", "_")
+                categories[name] = categories.get(twin, False)
+                scores[name], applied[name] = scores.get(twin, 0.0), applied.get(twin, [])
         result["category_applied_input_types"] = applied
     return {**result, "windows": judgement.windows, "span": list(moderation.span)}
