@@ -6,7 +6,7 @@ an id, a class or an address; a content security policy in the file forbids it t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any
 
@@ -25,8 +25,6 @@ from modwright.schema import Schema
 
 __all__ = ["SummaryRow", "render_report", "summary_rows"]
 
-#: Splits of these names hold rows a model was fitted on.
-_FITTED_ON = frozenset({"train", "training"})
 
 def render_report(
     title: str,
@@ -34,6 +32,7 @@ def render_report(
     schema: Schema,
     operating_point: OperatingPoint,
     facts: Mapping[str, Any],
+    fitted_on: Collection[str] = (),
 ) -> str:
     """Return the report as one HTML document; the same arguments give the same bytes.
 
@@ -42,6 +41,7 @@ def render_report(
         evaluations: by split name, in the order of the report.
         operating_point: whose thresholds the evaluated flags were made with.
         facts: about data and recipe, shown as they are: name to text, number, list or a mapping of such.
+        fitted_on: splits that hold rows the model was fitted on; they are marked as flattering.
     """
     return (
         _environment()
@@ -52,7 +52,7 @@ def render_report(
             schema=schema,
             point=operating_point,
             facts=facts,
-            fitted_on=_FITTED_ON,
+            fitted_on=fitted_on,
             limits={"evidence": MIN_EVIDENCE, "bins": BINS, "bin_rows": MIN_BIN_ROWS, "ece": ECE_METHOD},
         )
     )
