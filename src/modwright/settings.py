@@ -43,6 +43,11 @@ class Settings(BaseModel):
     request_timeout_s: float = Field(
         default=60.0, gt=0, description="Seconds a request may wait for its scores."
     )
+    max_unpacked_bytes: int = Field(
+        default=50_000_000_000,
+        ge=1_000,
+        description="Most bytes a compressed data file may unpack to.",
+    )
     threads: int = Field(
         default=0, ge=0, description="Threads of the model; 0 takes every core this process may use."
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
+from rich.progress import Progress
 from typer.testing import CliRunner
 
 from modwright.cli.app import app
-from modwright.cli.data.shown import file_progress
+from modwright.cli.data.shown import source_progress
 from modwright.data.dataset import read_dataset
 from modwright.errors import DataError, UsageError
 
@@ -106,9 +106,10 @@ def test_check_leaves_with_3_on_errors(run, tmp_path):
 
 def test_progress_is_drawn_on_a_terminal_alone(run, monkeypatch):
     assert run(*IMPORT).stderr == ""
-    with file_progress() as progress:
-        assert progress is None
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with file_progress() as progress:
-        assert progress is not None
-        progress("a.csv", 1, 2)
+    drawn = []
+    monkeypatch.setattr(Progress, "start", lambda bar: drawn.append(bar))
+    for terminal in (False, True):
+        monkeypatch.setenv("FORCE_COLOR" if terminal else "NO_COLOR", "1")
+        with source_progress() as progress:
+            progress.read("a.csv", 1, 2)
+        assert bool(drawn) is terminal

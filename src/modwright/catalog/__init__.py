@@ -1,13 +1,15 @@
 """Bases (pretrained models) and data sets by name: an identity (sha256 of the bytes) and ordered sources.
 
 `fetch_base` and `fetch_data` return a folder of verified files. A source that gives other bytes is refused; a
-warm cache needs no network. `modwright.catalog.shelf` holds the entries.
+warm cache needs no network. `modwright.catalog.shelf` holds the entries. `fetch_sources` yields the files behind
+whatever a user names as data: paths, patterns, data sets of the hub, web addresses, buckets, standard input.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from modwright.catalog.data_files import SourceFile, fetch_sources
 from modwright.catalog.entries import Base, BaseKind, DataSet, Pooling
 from modwright.catalog.fetch import (
     BASE_MANIFEST,
@@ -33,12 +35,14 @@ __all__ = [
     "DataSet",
     "Pooling",
     "Progress",
+    "SourceFile",
     "TerminalProgress",
     "base",
     "cached_bases",
     "data_set",
     "fetch_base",
     "fetch_data",
+    "fetch_sources",
     "is_cached",
 ]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 
 class BaseKind(StrEnum):
@@ -91,10 +92,11 @@ class IndexSource:
 
 @dataclass(frozen=True, slots=True)
 class HubSource:
-    """A repository of a model hub at one revision, which holds the required files under their own names."""
+    """A repository of a hub at one revision, which holds the required files under their own names."""
 
     repo: str
     revision: str = "main"
+    repo_type: Literal["model", "dataset"] = "model"
 
     @property
     def label(self) -> str:

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from modwright.catalog.entries import HubSource
@@ -22,10 +22,17 @@ _TRUE = {"1", "on", "yes", "true"}
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """What the hub says of a repository at a revision: its commit, and its files with their sizes."""
+    """What the hub says of a repository at a revision: its commit, and its files.
+
+    Attributes:
+        commit: the revision's.
+        files: name to size in bytes.
+        sha256: name to hash, of the files whose hash the hub knows (the large ones).
+    """
 
     commit: str
     files: dict[str, int]
+    sha256: dict[str, str] = field(default_factory=dict)
 
 
 def look_up(source: HubSource) -> Repository:
@@ -35,14 +42,18 @@ def look_up(source: HubSource) -> Repository:
         SourceError: offline by the user's wish, no such repository or revision, or no access.
         UnreachableError: the hub did not answer.
     """
-    if any(os.environ.get(name, "").lower() in _TRUE for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")):
+    if is_offline():
         raise SourceError("HF_HUB_OFFLINE is set", where=source.label)
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        info = HfApi(endpoint=_endpoint()).model_info(
-            source.repo, revision=source.revision, timeout=_TIMEOUT_S, files_metadata=True
+        info = HfApi(endpoint=_endpoint()).repo_info(
+            source.repo,
+            revision=source.revision,
+            repo_type=source.repo_type,
+            timeout=_TIMEOUT_S,
+            files_metadata=True,
         )
     except HfHubHTTPError as error:
         raise SourceError(_in_short(error), where=source.label) from None
@@ -51,7 +62,15 @@ def look_up(source: HubSource) -> Repository:
             f"no answer from {_address()}: {_in_short(error)}", where=source.label
         ) from None
     files = {file.rfilename: file.size or 0 for file in info.siblings or ()}
-    return Repository(info.sha or source.revision, files)
+    hashes = {file.rfilename: file.lfs.sha256 for file in info.siblings or () if file.lfs is not None}
+    return Repository(info.sha or source.revision, files, hashes)
+
+
+def is_offline() -> bool:
+    """Say whether the user wants no question asked of the hub."""
+    return any(
+        os.environ.get(name, "").lower() in _TRUE for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    )
 
 
 def take_from_hub(
@@ -89,6 +108,7 @@ def _download(hf_hub_download: object, source: HubSource, commit: str, name: str
             source.repo,
             name,
             revision=commit,
+            repo_type=source.repo_type,
             local_dir=scratch,
             etag_timeout=_TIMEOUT_S,
             endpoint=_endpoint(),

@@ -37,7 +37,8 @@ def read_delimited(
     Raises:
         DataError: the file as a whole cannot be read: encoding, quoting, delimiter, header, no rows.
     """
-    delimiter = reading.delimiter or _SUFFIX_DELIMITERS.get(path.suffix.lower(), ",")
+    suffix = f".{reading.format}" if reading.format else path.suffix.lower()
+    delimiter = reading.delimiter or _SUFFIX_DELIMITERS.get(suffix, ",")
     table = _Table(name, delimiter, reading, problems)
     chunks = utf8_chunks(path, name, reading, table.notes, progress)
     if reading.skip_lines:
@@ -47,6 +48,8 @@ def read_delimited(
         table.add(block)
         if block.error is not None:
             problems.add_error(block.error)
+            break
+        if reading.max_rows is not None and table.rows >= reading.max_rows:
             break
     return table.finish()
 
@@ -66,6 +69,11 @@ class _Table:
     blank: int = 0
     breaks: Counter[str] = field(default_factory=Counter)
     sound: bool = True
+
+    @property
+    def rows(self) -> int:
+        """Return how many rows were parsed."""
+        return sum(len(frame) for frame in self.frames)
 
     def add(self, block: Block) -> None:
         """Check a block's records and parse them."""

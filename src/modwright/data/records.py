@@ -19,22 +19,29 @@ _PARQUET = frozenset({".parquet", ".pq"})
 
 
 def read_records(
-    source: str, reading: Reading, meaning: Meaning, problems: Problems, progress: Progress | None = None
+    source: str,
+    reading: Reading,
+    meaning: Meaning,
+    problems: Problems,
+    progress: Progress | None = None,
+    *,
+    name: str | None = None,
 ) -> FileRows | None:
     """Read one file of labelled records.
 
     What is wrong is added to `problems`; the return value is None where that leaves nothing to go on with.
 
     Args:
-        source: the path as the user gave it; errors call the file so.
+        source: the path as the user gave it.
         reading: how bytes become rows.
         meaning: which columns mean what.
         problems: collects what is wrong.
         progress: told the bytes read so far.
+        name: what errors call the file; None takes `source`.
     """
     before = problems.total
     try:
-        raw = _read(Path(source), source, reading, meaning, problems, progress)
+        raw = _read(Path(source), source if name is None else name, reading, meaning, problems, progress)
         if problems.total > before:
             return None
         return table_rows(raw, meaning, problems) if isinstance(raw, RawTable) else raw
@@ -48,15 +55,15 @@ def _read(
 ) -> RawTable | FileRows:
     if path.is_dir():
         raise DataError("is a folder, expected a file", file=name, remedy="name the files in it")
-    suffix = path.suffix.lower()
+    suffix = f".{reading.format}" if reading.format else path.suffix.lower()
     if suffix in _JSON:
         return read_jsonl(path, name, reading, meaning, problems, progress)
     if suffix in _PARQUET:
-        return read_parquet(path, name, meaning, problems, progress)
+        return read_parquet(path, name, meaning, problems, progress, reading.max_rows)
     if suffix in _DELIMITED or reading.delimiter is not None:
         return read_delimited(path, name, reading, problems, progress)
     raise DataError(
         f"the name ends in '{suffix}', expected .csv, .tsv, .jsonl or .parquet",
         file=name,
-        remedy="rename it, or give --delimiter for delimited text",
+        remedy="give --format, or --delimiter for delimited text",
     )

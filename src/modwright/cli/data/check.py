@@ -10,10 +10,12 @@ import typer
 from modwright.cli.data.group import data_app
 from modwright.cli.data.options import (
     AsJson,
+    Buffer,
     Declare,
     Delimiter,
     Drop,
     Encoding,
+    Format,
     Id,
     Kind,
     Label,
@@ -28,14 +30,16 @@ from modwright.cli.data.options import (
     Response,
     SchemaFile,
     Score,
+    Shuffle,
     SkipLines,
+    Take,
     TargetName,
     Text,
     ThresholdText,
     Weight,
     import_options,
 )
-from modwright.cli.data.shown import file_progress, show_findings
+from modwright.cli.data.shown import show_findings, source_progress
 from modwright.data.options import DEFAULT_MAX_RECORD_BYTES
 from modwright.schema import MODERATION_TARGET
 
@@ -68,19 +72,24 @@ def check_command(
     encoding: Encoding = "utf-8",
     skip_lines: SkipLines = 0,
     max_record_bytes: MaxRecordBytes = DEFAULT_MAX_RECORD_BYTES,
+    format_name: Format = None,
+    shuffle: Shuffle = None,
+    buffer: Buffer = None,
+    take: Take = None,
     as_json: AsJson = False,
 ) -> None:
     """Look for what is wrong or doubtful in a dataset; leaves with 3 where there is an error."""
     from modwright.data.checks import check_dataset
     from modwright.data.dataset import read_dataset
-    from modwright.data.importing import load_dataset
+    from modwright.pipeline.importing import load_data
+    from modwright.settings import load_settings
 
     if Path(source).is_dir():
         dataset = read_dataset(Path(source))
     else:
         given = {**locals(), "sources": [source], "split": None, "out": Path(), "replace": False}
-        with file_progress() as progress:
-            dataset = load_dataset(import_options(given), progress).dataset
+        with source_progress() as progress:
+            dataset = load_data(import_options(given), load_settings(), progress, progress.read).dataset
     findings = check_dataset(dataset)
     show_findings(source, findings, as_json=as_json)
     if any(finding.severity == "error" for finding in findings):

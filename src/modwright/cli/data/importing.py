@@ -5,10 +5,12 @@ from __future__ import annotations
 from modwright.cli.data.group import data_app
 from modwright.cli.data.options import (
     AsJson,
+    Buffer,
     Declare,
     Delimiter,
     Drop,
     Encoding,
+    Format,
     Id,
     Kind,
     Label,
@@ -25,16 +27,18 @@ from modwright.cli.data.options import (
     Response,
     SchemaFile,
     Score,
+    Shuffle,
     SkipLines,
     Sources,
     Splits,
+    Take,
     TargetName,
     Text,
     ThresholdText,
     Weight,
     import_options,
 )
-from modwright.cli.data.shown import file_progress, show_summary
+from modwright.cli.data.shown import show_summary, source_progress
 from modwright.data.options import DEFAULT_MAX_RECORD_BYTES
 from modwright.schema import MODERATION_TARGET
 
@@ -67,13 +71,18 @@ def import_command(
     encoding: Encoding = "utf-8",
     skip_lines: SkipLines = 0,
     max_record_bytes: MaxRecordBytes = DEFAULT_MAX_RECORD_BYTES,
+    format_name: Format = None,
+    shuffle: Shuffle = None,
+    buffer: Buffer = None,
+    take: Take = None,
     replace: Replace = False,
     as_json: AsJson = False,
 ) -> None:
-    """Import labelled files (JSONL, CSV, TSV, Parquet) into a dataset folder."""
-    from modwright.data.importing import import_dataset
+    """Import labelled data (JSONL, CSV, TSV, Parquet; from files, the hub, the web, S3) into a dataset folder."""
+    from modwright.pipeline.importing import import_data
+    from modwright.settings import load_settings
 
     options = import_options({**locals()})
-    with file_progress() as progress:
-        summary = import_dataset(options, progress)
+    with source_progress() as progress:
+        summary = import_data(options, load_settings(), progress, progress.read)
     show_summary(summary, as_json=as_json)

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from modwright.data.options import ImportOptions, Meaning, Reading, Recorded
+from modwright.data.sampling import Sampling
 from modwright.errors import UsageError
 from modwright.schema import TargetKind
 
-Sources = Annotated[list[str] | None, typer.Argument(metavar="SRC...", help="Files of the split 'train'.")]
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SRC...",
+        help="Files of the split 'train': paths, 'data/*.jsonl', hf://OWNER/NAME:SPLIT, https://, s3://, '-'.",
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", help="Folder of the dataset.")]
 Splits = Annotated[
-    list[str] | None, typer.Option("--split", metavar="NAME=SRC", help="A file of another split.")
+    list[str] | None, typer.Option("--split", metavar="NAME=SRC", help="Files of another split.")
 ]
 Text = Annotated[str | None, typer.Option("--text", metavar="COL", help="Column or key of the text.")]
 Prompt = Annotated[str | None, typer.Option("--prompt", metavar="COL", help="Column or key of the prompt.")]
@@ -82,6 +90,20 @@ SkipLines = Annotated[int, typer.Option("--skip-lines", min=0, help="Lines befor
 MaxRecordBytes = Annotated[
     int, typer.Option("--max-record-bytes", min=1, help="A larger record is an error.")
 ]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", metavar="F", help="csv, tsv, jsonl or parquet, whatever the names end in."),
+]
+Shuffle = Annotated[
+    int | None, typer.Option("--shuffle", metavar="SEED", min=0, help="Shuffle every split as it is read.")
+]
+Buffer = Annotated[
+    int | None, typer.Option("--buffer", metavar="N", min=1, help="Rows that wait in a shuffle; else 1000.")
+]
+Take = Annotated[
+    list[str] | None,
+    typer.Option("--take", metavar="[SPLIT=]N", help="Rows to take of each split, or of one; else all."),
+]
 Replace = Annotated[bool, typer.Option("--replace", help="Replace another dataset in the folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -97,6 +119,7 @@ def import_options(given: dict[str, Any]) -> ImportOptions:
         encoding=given["encoding"],
         skip_lines=given["skip_lines"],
         max_record_bytes=given["max_record_bytes"],
+        format=given["format_name"],
     )
     meaning = Meaning(
         text=given["text"],
@@ -118,9 +141,29 @@ def import_options(given: dict[str, Any]) -> ImportOptions:
         recorded=_recorded(given["schema_file"]),
     )
     splits = tuple(pairs(given["split"], "--split"))
-    return ImportOptions(
+    options = ImportOptions(
         tuple(given["sources"] or ()), given["out"], splits, reading, meaning, given["replace"]
     )
+    return dataclasses.replace(options, sampling=_sampling(given, [split for split, _ in options.files()]))
+
+
+def _sampling(given: dict[str, Any], splits: list[str]) -> dict[str, Sampling]:
+    """Return the sample of each split; one named in --take takes that, the others what stands without a name."""
+    takes = {}
+    for value in given["take"] or ():
+        split, _, number = value.rpartition("=")
+        if not number.isascii() or not number.isdigit():
+            raise UsageError(
+                f"--take is {value!r}, expected [SPLIT=]N", remedy="such as --take 1000 or --take test=200"
+            )
+        if split in takes:
+            raise UsageError(f"--take is given twice for {split or 'every split'}", remedy="give it once")
+        takes[split] = int(number)
+    names = dict.fromkeys([*splits, *(name for name in takes if name)])
+    samples = {
+        name: Sampling(given["shuffle"], given["buffer"], takes.get(name, takes.get(""))) for name in names
+    }
+    return {name: sample for name, sample in samples.items() if sample != Sampling()}
 
 
 def _recorded(path: Path | None) -> Recorded | None:

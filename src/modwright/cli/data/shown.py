@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 import typer
 
-from modwright.data.options import Progress
+from modwright.catalog import TerminalProgress
 
 if TYPE_CHECKING:
     from modwright.data.checks import Finding
@@ -20,27 +19,20 @@ if TYPE_CHECKING:
 _SHOWN_PLACES = 3
 
 
+class SourceProgress(TerminalProgress):
+    """Draws downloads as `bases pull` does, and on a terminal a bar for each file that is read."""
+
+    def read(self, name: str, done: int, size: int) -> None:
+        """Move the bar of a file that is read."""
+        if self._console.is_terminal:
+            self.advance(f"reading {PurePath(name).name}", done, size)
+
+
 @contextmanager
-def file_progress() -> Iterator[Progress | None]:
-    """Give a progress callback that draws a bar per file on a terminal, else None."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn
-    from rich.progress import Progress as Bars
-
-    with Bars(
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), console=Console(stderr=True)
-    ) as bars:
-        tasks: dict[str, Any] = {}
-
-        def update(name: str, done: int, size: int) -> None:
-            if name not in tasks:
-                tasks[name] = bars.add_task(Path(name).name, total=size)
-            bars.update(tasks[name], completed=done)
-
-        yield update
+def source_progress() -> Iterator[SourceProgress]:
+    """Give what downloads and readers report to while data is imported."""
+    with SourceProgress() as progress:
+        yield progress
 
 
 def show_summary(summary: ImportSummary, *, as_json: bool) -> None:
