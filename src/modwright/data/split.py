@@ -106,7 +106,7 @@ def _group_counts(groups: Sequence[str], labels: FloatArray) -> tuple[IntArray, 
     return member, np.stack(counts, axis=1).astype(np.int64)
 
 
-def _unique_rows(counts: IntArray) -> tuple[IntArray, IntArray]:
+def unique_rows(counts: IntArray) -> tuple[IntArray, IntArray]:
     """Return the first row of each kind of row and the (G,) kind of every row, faster than unique by axis."""
     code = np.zeros(len(counts), dtype=np.int64)
     room = 1
@@ -129,7 +129,7 @@ class _Dealer:
 
     def __init__(self, counts: IntArray, shares: FloatArray, seed: int) -> None:
         self.shares = shares
-        first, kind_of_group = _unique_rows(counts)
+        first, kind_of_group = unique_rows(counts)
         self.kinds = counts[first]
         shuffled = np.random.default_rng(seed).permutation(len(counts))
         order = shuffled[np.argsort(kind_of_group[shuffled], kind="stable")]
