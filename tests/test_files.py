@@ -81,7 +81,7 @@ def test_what_exists_is_only_replaced_when_asked_to(tmp_path):
     assert content(final) == whole("new")
     (tmp_path / "file").write_text("a file")
     for replace in (False, True):
-        with pytest.raises(UsageError, match="exists already"):
+        with pytest.raises(UsageError, match="is a file"):
             write(tmp_path / "file", "new", replace)
     (tmp_path / "empty").mkdir()
     write(tmp_path / "empty", "new", replace=False)
@@ -296,3 +296,32 @@ def test_the_lock_is_let_go_when_its_holder_is_killed(tmp_path):
         assert has_leftovers(path)
     assert not has_leftovers(path)
     assert Path(tmp_path / "inside").exists()
+
+
+def test_a_folder_of_something_else_is_never_replaced(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "notes.txt").write_text("years of work")
+    with (
+        pytest.raises(UsageError, match=r"there is no manifest\.json"),
+        staged_folder(tmp_path / "thesis", replace=True, only="manifest.json"),
+    ):
+        pass
+    assert (tmp_path / "thesis" / "notes.txt").read_text() == "years of work"
+
+
+def test_a_link_stays_and_its_folder_is_written(tmp_path):
+    write(tmp_path / "real", "old")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    for text in ("new", "newer"):
+        write(tmp_path / "link", text)
+        assert (tmp_path / "link").is_symlink()
+        assert content(tmp_path / "real") == whole(text)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
+
+
+def test_the_folder_this_runs_in_is_not_swapped(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for final in (Path(), Path(".."), tmp_path / "here"):
+        with pytest.raises(UsageError, match="the folder this runs in"):
+            write(final, "new", replace=True)

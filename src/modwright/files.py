@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import hashlib
 import json
@@ -15,6 +16,7 @@ from typing import Any
 from modwright.errors import IntegrityError, UsageError
 
 _CHUNK_BYTES = 1 << 20
+_AT_FDCWD, _RENAME_EXCHANGE, _RENAME_SWAP = -100, 2, 2
 
 
 def sha256_file(path: Path) -> str:
@@ -106,21 +108,25 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def staged_folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
+def staged_folder(final: Path, *, replace: bool = False, only: str | None = None) -> Iterator[Path]:
     """Give an empty staging folder that becomes ``final`` at the end, whole or not at all.
 
     What a killed process left is put right first. On an exception the staging folder is removed and ``final``
-    stays as it was. With ``replace`` an existing ``final`` is swapped out at the end. Processes that stage
-    the same folder wait for each other.
+    stays as it was. With ``replace`` an existing ``final`` is swapped out at the end; with ``only`` just one that
+    holds a file of that name, so that nobody loses a folder of something else. A link stays and what it points to is
+    staged. Processes that stage the same folder wait for each other.
 
     Raises:
-        UsageError: ``final`` exists and is not empty and ``replace`` is not set, or it is a file.
+        UsageError: ``final`` exists and is not empty and may not be replaced, is a file, or is the folder this runs in.
     """
-    _refuse_existing(final, replace)  # before waiting for the lock, which may take as long as a training run
+    final = final.resolve()
+    refuse_unfit(
+        final, replace=replace, only=only
+    )  # before waiting for the lock, which may take as long as training
     with locked(final):
         staging, old, _ = _beside(final)
         _recover(final, staging, old)
-        _refuse_existing(final, replace)
+        refuse_unfit(final, replace=replace, only=only)
         staging.mkdir(parents=True)
         try:
             yield staging
@@ -131,10 +137,30 @@ def staged_folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
         _swap_in(final, staging, old)
 
 
-def _refuse_existing(final: Path, replace: bool) -> None:
-    if final.is_file() or (final.exists() and not replace and any(final.iterdir())):
+def refuse_unfit(final: Path, *, replace: bool, only: str | None = None) -> None:
+    """Raise UsageError unless `staged_folder` may write here; to be asked before long work."""
+    final = final.resolve()
+    if final.is_file():
+        raise UsageError("is a file, a folder is written", where=str(final), remedy="name a folder")
+    if Path.cwd().is_relative_to(final):
         raise UsageError(
-            "exists already", where=str(final), remedy="choose another folder or remove this one"
+            "is the folder this runs in, which cannot be swapped",
+            where=str(final),
+            remedy="name a folder inside it",
+        )
+    if not final.exists() or not any(final.iterdir()):
+        return
+    if not replace:
+        raise UsageError(
+            "exists already and holds something else",
+            where=str(final),
+            remedy="choose another folder, or give --replace",
+        )
+    if only is not None and not (final / only).is_file():
+        raise UsageError(
+            f"holds something else and is not replaced: there is no {only}",
+            where=str(final),
+            remedy="choose another folder or remove this one",
         )
 
 
@@ -150,18 +176,34 @@ def _recover(final: Path, staging: Path, old: Path) -> None:
 
 
 def _swap_in(final: Path, staging: Path, old: Path) -> None:
-    if final.exists():
+    """Put the new folder in place: at every moment, where the system can exchange names, one of the two is there."""
+    if not final.exists():
+        staging.rename(final)
+    elif _exchanged(staging, final):
+        shutil.rmtree(staging)
+    else:
         final.rename(old)
         staging.rename(final)
         shutil.rmtree(old)
-    else:
-        staging.rename(final)
     _sync(final.parent)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Let two paths trade their content in one step; False where the system or file system cannot."""
+    library = ctypes.CDLL(None, use_errno=True)
+    first, second = os.fsencode(one), os.fsencode(other)
+    if hasattr(library, "renameat2"):  # Linux
+        failed = library.renameat2(_AT_FDCWD, first, _AT_FDCWD, second, _RENAME_EXCHANGE)
+    elif hasattr(library, "renamex_np"):  # macOS
+        failed = library.renamex_np(first, second, _RENAME_SWAP)
+    else:
+        return False
+    return bool(failed == 0)
 
 
 def has_leftovers(final: Path) -> bool:
     """Say whether a writer of ``final`` is at work or was killed: writing it again clears what it left."""
-    return any(path.exists() for path in _beside(final))
+    return any(path.exists() for path in _beside(final.resolve()))
 
 
 def _beside(final: Path) -> tuple[Path, Path, Path]:
@@ -182,6 +224,21 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def staged_file(final: Path) -> Iterator[Path]:
+    """Give a path beside ``final`` that takes its place at the end, whole or not at all; a link stays."""
+    final = final.resolve()
+    with locked(final):
+        staging = _beside(final)[0]
+        try:
+            yield staging
+            _sync(staging)
+            staging.replace(final)
+        finally:
+            staging.unlink(missing_ok=True)
+        _sync(final.parent)
 
 
 def write_text_atomic(path: Path, text: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from modwright import __version__
-from modwright.errors import ModwrightError
+from modwright.errors import ModwrightError, UsageError
 
 app = typer.Typer(
     name="modwright",
@@ -63,6 +63,10 @@ def _body(error: ModwrightError) -> dict[str, Any]:
     return body
 
 
+def _tell(error: ModwrightError, as_json: bool) -> None:
+    print(json.dumps({"error": _body(error)}) if as_json else f"error: {error}", file=sys.stderr)
+
+
 def main() -> None:
     """Run the command line; a known error prints one message and leaves with its exit code.
 
@@ -73,14 +77,18 @@ def main() -> None:
     try:
         load_commands()()
     except ModwrightError as error:
-        if as_json:
-            print(json.dumps({"error": _body(error)}), file=sys.stderr)
-        else:
-            print(f"error: {error}", file=sys.stderr)
+        _tell(error, as_json)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except (
+        OSError
+    ) as error:  # no permission, no space, a name that cannot be: what the system says is what helps
+        if error.filename is None:
+            raise
+        _tell(UsageError(f"the system refuses: {error.strerror}", where=os.fsdecode(error.filename)), as_json)
         sys.exit(1)

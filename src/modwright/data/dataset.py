@@ -19,8 +19,9 @@ import numpy as np
 
 from modwright.data.assemble import label_column, normalised
 from modwright.data.columnar import pl
+from modwright.data.options import check_split_name
 from modwright.data.tables import INPUT_COLUMNS
-from modwright.errors import IntegrityError, NotFoundError, UsageError
+from modwright.errors import IntegrityError, ModwrightError, NotFoundError, UsageError
 from modwright.files import (
     has_leftovers,
     read_json,
@@ -68,12 +69,17 @@ class Dataset:
 def make_dataset(
     schema: Schema, splits: Mapping[str, pl.DataFrame], provenance: Mapping[str, Any]
 ) -> Dataset:
-    """Build a dataset and its id; raises UsageError where a split lacks a column of the schema."""
+    """Build a dataset and its id.
+
+    Raises:
+        UsageError: a split lacks a column of the schema, or its name cannot be a file's.
+    """
     expected = [
         *INPUT_COLUMNS,
         *(label_column(target, label) for target in schema.targets for label in target.labels),
     ]
     for name, frame in splits.items():
+        check_split_name(name)
         if frame.columns[: len(expected)] != expected:
             raise UsageError(
                 f"split '{name}' begins with {frame.columns[: len(expected)]}, expected {expected}"
@@ -121,17 +127,13 @@ def write_dataset(dataset: Dataset, folder: Path, *, replace: bool = False) -> P
     """Write a dataset folder, whole or not at all; the identical dataset in its place is left as it is.
 
     Raises:
-        UsageError: the folder holds something else and `replace` is not set.
+        UsageError: the folder holds something else and `replace` is not set, or something that is no dataset.
     """
     if holds(folder, dataset.id):
         if not has_leftovers(folder):
             return folder
         replace = True  # a killed process left something beside it, and writing again clears that away
-    elif folder.exists() and not replace and (folder.is_file() or any(folder.iterdir())):
-        raise UsageError(
-            "exists already and holds something else", where=str(folder), remedy="give --replace"
-        )
-    with staged_folder(folder, replace=replace) as staging:
+    with staged_folder(folder, replace=replace, only=MANIFEST) as staging:
         splits = {}
         for name, frame in dataset.splits.items():
             path = staging / f"{name}.parquet"
@@ -159,9 +161,20 @@ def holds(folder: Path, identity: str) -> bool:
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    """Read the manifest and verify the files it promises."""
+    """Read the manifest and verify the files it promises; raises IntegrityError, whatever stands in it."""
     where = str(folder / MANIFEST)
-    manifest: dict[str, Any] = read_json(folder / MANIFEST)
+    manifest: Any = read_json(folder / MANIFEST)
+    try:
+        return _checked(manifest, folder, where)
+    except IntegrityError:
+        raise
+    except (ModwrightError, TypeError, KeyError, AttributeError, ValueError) as error:
+        raise IntegrityError(
+            f"is malformed: {error}", where=where, remedy="it was changed by hand; import the data again"
+        ) from None
+
+
+def _checked(manifest: Any, folder: Path, where: str) -> dict[str, Any]:
     if manifest.get("format") != FORMAT or manifest.get("format_version") != FORMAT_VERSION:
         raise IntegrityError(
             f"is {manifest.get('format')!r} version {manifest.get('format_version')!r}, "
@@ -170,8 +183,14 @@ def _manifest(folder: Path) -> dict[str, Any]:
             remedy="import the data again with this version",
         )
     check_keys(manifest, _KEYS, where)
+    Schema.from_json(manifest["schema"])
+    for name, split in manifest["splits"].items():
+        check_split_name(name)
+        if split["file"] != f"{name}.parquet":
+            raise ValueError(f"the file of the split '{name}' is {split['file']!r}")
     verify(folder, {split["file"]: split["sha256"] for split in manifest["splits"].values()})
-    return manifest
+    result: dict[str, Any] = manifest
+    return result
 
 
 def read_dataset(folder: Path) -> Dataset:

@@ -17,6 +17,14 @@ DEFAULT_MAX_RECORD_BYTES = 1 << 20
 FORMATS = ("csv", "tsv", "jsonl", "parquet")
 DEFAULT_FRACTIONS = "train=0.8,test=0.2"
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
+
+
+def check_split_name(name: str) -> None:
+    """Raise UsageError unless a split's name can be a file's, in its own folder."""
+    if not _SPLIT_NAME.match(name):
+        raise UsageError(f"split name is {name!r}", remedy="use letters, digits, '_', '-' and '.'")
+
+
 _NAMED_DELIMITERS = {"\\t": "\t", "tab": "\t"}
 
 #: Called with a file's name, the bytes read so far and its size.
@@ -50,7 +58,8 @@ class Reading:
     def __post_init__(self) -> None:
         if self.format is not None and self.format not in FORMATS:
             raise UsageError(
-                f"--format is {self.format!r}, expected {', '.join(FORMATS)}", remedy=nearest(self.format, FORMATS)
+                f"--format is {self.format!r}, expected {', '.join(FORMATS)}",
+                remedy=nearest(self.format, FORMATS),
             )
         if self.delimiter is None:
             return
@@ -70,15 +79,17 @@ class Recorded:
     Attributes:
         schema: targets and labels in order, also those no row is positive for.
         columns: split to the other columns in order: name, its name in the file, its type.
+        safe: the label that stands in lists where nothing holds, and is none of the schema's.
     """
 
     schema: Schema
     columns: Mapping[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
+    safe: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
         columns = {split: [list(column) for column in kept] for split, kept in self.columns.items()}
-        return {"schema": self.schema.to_json(), "columns": columns}
+        return {"schema": self.schema.to_json(), "columns": columns, "safe": self.safe}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +149,11 @@ class Meaning:
             raise UsageError(
                 "--openai takes labels from the messages", remedy="leave out --label and --score"
             )
+        if self.recorded is not None and (self.declared or self.negative or self.kind):
+            raise UsageError(
+                "--schema says all about the labels already",
+                remedy="leave out --declare, --negative and --kind",
+            )
         both = [name for name in self.drops if name in self.renames]
         if both:
             raise UsageError(f"label '{both[0]}' is both renamed and dropped", remedy="do one or the other")
@@ -187,8 +203,7 @@ class ImportOptions:
             raise UsageError("found no file to import", remedy="name one, or give --split NAME=FILE")
         seen: set[Path] = set()
         for split, source in pairs:
-            if not _SPLIT_NAME.match(split):
-                raise UsageError(f"split name is {split!r}", remedy="use letters, digits, '_', '-' and '.'")
+            check_split_name(split)
             path = Path(source).resolve()
             if path in seen:
                 raise UsageError("is given twice", where=source, remedy="name each file once")

@@ -11,10 +11,17 @@ from modwright import artifact as layout
 from modwright.artifact import Artifact, read_artifact, write_manifest
 from modwright.catalog import Progress, fetch_base
 from modwright.data.dataset import Dataset
-from modwright.errors import ModwrightError, UsageError
+from modwright.errors import ModwrightError
 from modwright.evaluation.metrics import SplitEvaluation
 from modwright.evaluation.thresholds import OperatingPoint
-from modwright.files import has_leftovers, sha256_json, staged_folder, write_json, write_text_atomic
+from modwright.files import (
+    has_leftovers,
+    refuse_unfit,
+    sha256_json,
+    staged_folder,
+    write_json,
+    write_text_atomic,
+)
 from modwright.models.features import Progress as EmbeddingProgress
 from modwright.pipeline.bases import OpenedBase, local_folder, open_bases, portable
 from modwright.pipeline.card import model_card
@@ -74,16 +81,13 @@ def train(
     recipe and dataset already, it is left as it is.
 
     Raises:
-        UsageError: `out` holds something else and `replace` is not set.
+        UsageError: `out` holds something else and `replace` is not set, or something that is no artifact.
         DataError, RecipeError, SourceError, IntegrityError: as the stages raise them.
     """
-    out = out.resolve() if out.is_symlink() else out
     there = _already_trained(recipe, dataset, out, settings)
     if there is not None and not has_leftovers(out):
         return TrainResult(out, there, {}, unchanged=True)
-    _refuse_unfit(out)
-    if there is None and not replace and out.exists() and any(out.iterdir()):
-        raise UsageError("exists already and holds something else", where=str(out), remedy="give --replace")
+    refuse_unfit(out, replace=replace or there is not None, only=layout.MANIFEST)
     opened = open_bases(recipe, settings, progress=progress, on_event=on_event)
     split = training_split(dataset)
     rows = rows_of(dataset.splits[split], dataset.schema)
@@ -98,24 +102,13 @@ def train(
         progress=embedding_progress,
     )
     fitted = follow(events, on_event)
-    with staged_folder(out, replace=replace or out.exists()) as staging:
+    with staged_folder(out, replace=replace or out.exists(), only=layout.MANIFEST) as staging:
         engine = _engine(fitted)
         evaluations = _evaluated(recipe, engine, fitted, rows, others, on_event)
         artifact = _write(staging, out.name, recipe, dataset, opened, fitted, evaluations)
         on_event(Stage("reload in a fresh process"))
         verify_reload(staging, engine, _probe(rows, others))
     return TrainResult(out, artifact, evaluations)
-
-
-def _refuse_unfit(out: Path) -> None:
-    if out.is_file():
-        raise UsageError("is a file, an artifact is a folder", where=str(out), remedy="name another --out")
-    if Path.cwd().is_relative_to(out.resolve()):
-        raise UsageError(
-            "is the folder this runs in, which cannot be swapped",
-            where=str(out),
-            remedy="name a folder inside it",
-        )
 
 
 def _already_trained(recipe: Recipe, dataset: Dataset, out: Path, settings: Settings) -> Artifact | None:
