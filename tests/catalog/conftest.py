@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stand_ins import Hub, Index, Told
+from stand_ins import Hub, Index, Told, Web
 
 from modwright.settings import Settings
 
@@ -18,7 +18,7 @@ def closed_world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     if request.node.get_closest_marker("real"):
         return
     for name in [*os.environ]:
-        if name.startswith(("PIP_", "HF_", "TRANSFORMERS_")) or name.lower().endswith("_proxy"):
+        if name.startswith(("PIP_", "HF_", "TRANSFORMERS_", "AWS_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
@@ -41,6 +41,13 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     server = Hub()
     monkeypatch.setenv("HF_ENDPOINT", server.url)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    server = Web()
     yield server
     server.close()
 

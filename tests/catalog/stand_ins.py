@@ -1,4 +1,4 @@
-"""Stand-ins on loopback: a package index (PEP 503) and a model hub, and the tiny wheels they serve."""
+"""Stand-ins on loopback: a package index (PEP 503), a hub, a web server, and the tiny wheels they serve."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import zipfile
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 from modwright.catalog.entries import (
     Base,
@@ -199,21 +200,72 @@ class Index(_Server):
 
 
 class Hub(_Server):
-    """A model hub: repositories of files at one commit."""
+    """A hub: repositories of models at one commit, and of data sets at several.
+
+    `datasets` is repository to commit to files, `revisions` names commits; a gated repository wants `token`.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.repositories: dict[str, dict[str, bytes]] = {}
         self.commit = COMMIT
+        self.datasets: dict[str, dict[str, dict[str, bytes]]] = {}
+        self.revisions: dict[str, dict[str, str]] = {}
+        self.token: str | None = None
+        self.chunk_bytes = 1 << 20
+        self.pause_s = 0.0
+
+    def publish(
+        self, repo: str, files: dict[str, bytes], commit: str = COMMIT, revision: str = "main"
+    ) -> None:
+        """Put a data set up at a commit, and let a revision mean that."""
+        self.datasets.setdefault(repo, {})[commit] = files
+        self.revisions.setdefault(repo, {})[revision] = commit
+
+    def downloads(self, file: str) -> int:
+        """Return how often a data set's file was fetched."""
+        return sum(
+            count
+            for path, count in self.requests.items()
+            if path.startswith("GET /datasets/") and path.endswith(f"/{file}")
+        )
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        path = request.path.split("?")[0].strip("/")
-        if path.startswith("api/models/"):
+        path = unquote(request.path.split("?")[0]).strip("/")
+        if path.startswith(("api/datasets/", "datasets/")):
+            self._answer_dataset(request, path.removeprefix("api/").removeprefix("datasets/"))
+        elif path.startswith("api/models/"):
             parts = path.removeprefix("api/models/").split("/")
             self._describe(request, "/".join(parts[:2]))
         else:
             owner, name, _, revision, file = path.split("/", 4)
             self._give(request, f"{owner}/{name}", revision, file)
+
+    def _answer_dataset(self, request: BaseHTTPRequestHandler, path: str) -> None:
+        owner, name, kind, rest = path.split("/", 3)
+        repo = f"{owner}/{name}"
+        if self.token is not None and request.headers.get("Authorization") != f"Bearer {self.token}":
+            self.send(request, 403, b"{}", {"X-Error-Code": "GatedRepo", "X-Error-Message": "is gated"})
+            return
+        if repo not in self.datasets:
+            self.send(request, 404, b"{}", {"X-Error-Code": "RepoNotFound"})
+            return
+        commits, names = self.datasets[repo], self.revisions[repo]
+        revision = rest if kind == "revision" else rest[:40]
+        commit = names.get(revision, revision)
+        files = commits.get(commit)
+        if files is None:
+            self.send(request, 404, b"{}", {"X-Error-Code": "RevisionNotFound"})
+        elif kind == "revision":
+            siblings = [{"rfilename": file, "size": len(data)} for file, data in files.items()]
+            body = json.dumps({"id": repo, "sha": commit, "siblings": siblings}).encode()
+            self.send(request, 200, body, {"Content-Type": "application/json"})
+        elif rest[41:] in files:
+            data = files[rest[41:]]
+            headers = {"X-Repo-Commit": commit, "ETag": f'"{sha256(data)}"'}
+            self.send(request, 200, data, headers, chunk_bytes=self.chunk_bytes, pause_s=self.pause_s)
+        else:
+            self.send(request, 404, b"", {"X-Error-Code": "EntryNotFound"})
 
     def _describe(self, request: BaseHTTPRequestHandler, repo: str) -> None:
         if repo not in self.repositories:
@@ -229,6 +281,39 @@ class Hub(_Server):
             self.send(request, 404, b"", {"X-Error-Code": "EntryNotFound"})
             return
         self.send(request, 200, data, {"X-Repo-Commit": self.commit, "ETag": f'"{sha256(data)}"'})
+
+
+class Web(_Server):
+    """A web server of files by path; `cut`, `pause_s`, `status` and `proves` make it a bad one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.files: dict[str, bytes] = {}
+        self.cut = False
+        self.chunk_bytes = 1 << 20
+        self.pause_s = 0.0
+        self.status = 200
+        self.head_status = 200
+        self.proves = True
+
+    def downloads(self, path: str) -> int:
+        """Return how often a file was fetched."""
+        return self.requests[f"GET {path}"]
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        status = self.head_status if request.command == "HEAD" else self.status
+        data = self.files.get(unquote(request.path.split("?")[0]))
+        if status != 200 or data is None:
+            self.send(request, status if status != 200 else 404)
+            return
+        length = len(data) if self.cut else None
+        body = data[: len(data) // 2] if self.cut else data
+        if request.command == "HEAD":
+            body, length = data, None
+        headers = {"ETag": f'"{sha256(data)[:8]}"'} if self.proves else {}
+        self.send(
+            request, 200, body, headers, length=length, chunk_bytes=self.chunk_bytes, pause_s=self.pause_s
+        )
 
 
 def hub_source(repo: str = "org/tiny-base") -> HubSource:

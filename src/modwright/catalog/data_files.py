@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def is_local(spec: str) -> bool:
 
 def fetch_sources(
     spec: str, settings: Settings, progress: Progress | None = None, *, format: str | None = None
-) -> Iterator[SourceFile]:
+) -> Generator[SourceFile, None, None]:
     """Yield the files that a spec names, in order; each is fetched and unpacked when it is asked for.
 
     Close the iterator when done with it (`contextlib.closing`), so that what was unpacked is removed.

@@ -147,7 +147,7 @@ def _fetch(file: RemoteFile, settings: Settings, progress: Progress) -> Landed:
     except UnreachableError as error:
         known = read_landed(file.folder)
         if known is None:
-            raise SourceError(error.message, where=error.where, remedy=_FETCH_YOURSELF) from None
+            raise SourceError(error.message, where=error.where, remedy=error.remedy) from None
         progress.notice(
             f"{file.label}: {error.message}; using the copy in the cache, sha256 {known.sha256[:16]}…"
         )
