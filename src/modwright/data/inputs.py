@@ -48,7 +48,9 @@ def table_rows(table: RawTable, meaning: Meaning, problems: Problems) -> FileRow
     texts, messages = _contents(table, chosen, problems, notes)
     inputs = pl.DataFrame(
         {
-            "id": _nothing(number, pl.String) if identity is None else table.frame[identity].cast(pl.String),
+            "id": _nothing(number, pl.String)
+            if identity is None
+            else table.frame[identity].cast(pl.String).replace("", None),
             "text": texts,
             "messages": messages,
             "weight": _weights(table, weight, problems) if weight else np.ones(number),

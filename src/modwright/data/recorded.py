@@ -31,7 +31,8 @@ def read_recorded(path: Path) -> Recorded:
         )
     recorded = read_json(path)
     try:
-        return Recorded(Schema.from_json(recorded["schema"]), _columns(recorded.get("columns", {})))
+        schema, columns = Schema.from_json(recorded["schema"]), _columns(recorded.get("columns", {}))
+        return Recorded(schema, columns, recorded.get("safe"))
     except (AttributeError, KeyError, TypeError, ValueError, SchemaError) as error:
         raise DataError(
             f"records no schema: {error}",

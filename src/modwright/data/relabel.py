@@ -10,7 +10,7 @@ import numpy as np
 from modwright.data.options import Meaning
 from modwright.data.tables import Claim, FileRows
 from modwright.errors import UsageError, nearest
-from modwright.schema import TargetKind
+from modwright.schema import FloatArray, TargetKind
 
 
 def relabelled(files: Sequence[FileRows], meaning: Meaning) -> list[FileRows]:
@@ -23,6 +23,8 @@ def relabelled(files: Sequence[FileRows], meaning: Meaning) -> list[FileRows]:
     Raises:
         UsageError: an old name that no file has, or a new name that is a label already and was not said to merge.
     """
+    if meaning.recorded is not None and meaning.recorded.safe is not None:
+        files = [_without(rows, meaning.recorded.safe) for rows in files]
     if not meaning.renames and not meaning.drops:
         return list(files)
     known = {
@@ -42,6 +44,17 @@ def relabelled(files: Sequence[FileRows], meaning: Meaning) -> list[FileRows]:
         )
         for rows in files
     ]
+
+
+def _without(rows: FileRows, safe: str) -> FileRows:
+    """Leave out the label that an export wrote where nothing holds."""
+    claims = {
+        target: _moved(claim, {label: None if label == safe else label for label in claim.labels}, None)
+        if claim.kind is not TargetKind.SINGLE_LABEL
+        else claim
+        for target, claim in rows.claims.items()
+    }
+    return dataclasses.replace(rows, claims=claims)
 
 
 def _meant(option: str, known: set[tuple[str, str]], flag: str) -> list[tuple[str, str]]:
@@ -98,6 +111,6 @@ def _moved(claim: Claim, names: Mapping[str, str | None], kind: TargetKind | Non
     return dataclasses.replace(claim, labels=lines, values=values, closed=closed, declared=declared)
 
 
-def _added(values: np.ndarray, axis: int) -> np.ndarray:
+def _added(values: FloatArray, axis: int) -> FloatArray:
     """Return sums over an axis, NaN where all are."""
     return np.where(np.isnan(values).all(axis=axis), np.nan, np.nansum(values, axis=axis))
