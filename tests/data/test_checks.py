@@ -66,8 +66,8 @@ def test_conflicting_labels_but_not_unknown_ones(load):
 
 def test_label_support(load):
     rare = found(load, [row("rare one", "y")], [row("fresh", "x")])
-    assert "1 positive rows" in rare["rare_label"].message
-    assert "no positive row in 'test'" in rare["label_missing_in_split"].message
+    assert "1 positive row " in rare["rare_label"].message
+    assert "no positive row in 'test'" in rare["label_in_one_split"].message
     soft = found(load, [{"text": "soft", "labels": {"t": {"y": 0.2}}}])
     assert soft["label_without_positives"].severity == "error"
 
