@@ -30,19 +30,11 @@ from modwright.recipe import load_recipe
 from modwright.schema import text_input
 from modwright.serving.engine import Engine, Judgement
 from modwright.settings import load_settings
+from modwright.testing import HARMLESS_SENTENCES
 
 TARGET, LABEL = "moderation", "isHate"
 FIVE_SEED = 5
 LENGTHS = {100: 100, 400: 60, 2_400: 30}  # words to documents
-_SENTENCES = (
-    "The library opens at ten on Sunday.",
-    "We walked along the river and bought fresh bread.",
-    "The garden was quiet in the morning.",
-    "My neighbour lent me a ladder for the roof.",
-    "The train left on time and the seats were comfortable.",
-    "After lunch the children painted a picture of a lighthouse.",
-    "Please bring the blue folder to the meeting on Thursday.",
-)
 
 
 def main() -> None:
@@ -72,7 +64,7 @@ def main() -> None:
 
 def filler(words: int, *, punctuated: bool) -> str:
     """Return that many mild words; without punctuation they are in lower case, too."""
-    many = (" ".join(_SENTENCES) + " ") * (words // 40 + 1)
+    many = (" ".join(HARMLESS_SENTENCES) + " ") * (words // 40 + 1)
     text = " ".join(many.split()[:words])
     return text if punctuated else text.replace(".", "").lower()
 

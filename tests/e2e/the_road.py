@@ -15,18 +15,10 @@ from typing import Any
 import pytest
 
 from modwright.data.dataset import Dataset, inputs, labels
+from modwright.testing import HARMLESS_SENTENCES
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = Path(sys.executable).with_name("modwright")
-_SENTENCES = (
-    "The library opens at ten on Sunday.",
-    "We walked along the river and bought fresh bread.",
-    "The garden was quiet in the morning.",
-    "My neighbour lent me a ladder for the roof.",
-    "The train left on time and the seats were comfortable.",
-    "After lunch the children painted a picture of a lighthouse.",
-    "Please bring the blue folder to the meeting on Thursday.",
-)
 
 
 @dataclass(frozen=True)
@@ -49,7 +41,7 @@ class Road:
 
 def filler(words: int, *, punctuated: bool = True) -> str:
     """Return that many mild words; without punctuation they are in lower case, too."""
-    many = (" ".join(_SENTENCES) + " ") * (words // 40 + 1)
+    many = (" ".join(HARMLESS_SENTENCES) + " ") * (words // 40 + 1)
     text = " ".join(many.split()[:words])
     return text if punctuated else text.replace(".", "").lower()
 
