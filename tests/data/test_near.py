@@ -8,15 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modwright.data.columnar import pl
-from modwright.data.near import (
-    Likeness,
-    band_keys,
-    comparable,
-    components,
-    near_groups,
-    near_pairs,
-    unique_texts,
-)
+from modwright.data.curate.duplicates import near_groups
+from modwright.data.curate.part import MemoryStore, Part
+from modwright.data.near import Likeness, band_keys, comparable, components, near_pairs
 from modwright.data.shingles import Unit, shingles
 from modwright.data.tables import MESSAGES_TYPE
 from modwright.errors import UsageError
@@ -60,6 +54,10 @@ def test_shingles_are_equal_where_their_units_are(texts, unit, size):
     assert len(set(seen.values())) == len(seen)
 
 
+def part_of(frame):
+    return Part(MemoryStore(frame), np.arange(len(frame)), np.zeros((len(frame), 1)), np.ones(len(frame)))
+
+
 def runs(items, size):
     return [items[start : start + size] for start in range(max(len(items) - size + 1, 1))]
 
@@ -96,7 +94,7 @@ def test_pairs_are_those_that_counting_every_pair_finds(texts, threshold, kind):
 def test_many_that_are_alike_are_found_without_comparing_all_with_all():
     base = "the brown fox jumps over the lazy dog by the river on a lovely sunny day"
     texts = [f"{base} number {row}" for row in range(3_000)]
-    groups = near_groups([frame_of(texts[:1_000]), frame_of(texts[1_000:])], Likeness(0.8))
+    groups = near_groups(part_of(frame_of(texts)), Likeness(0.8))
     assert len(set(groups.tolist())) == 1
 
 
@@ -108,7 +106,7 @@ def test_conversations_are_compared_whole_and_one_turn_as_a_text():
         [[turn], None, [turn, answer], [turn, {**answer, "content": "Something else entirely, my friend"}]],
     )
     assert comparable(frame)[0] == comparable(frame)[1]
-    groups = near_groups([frame], Likeness(0.8)).tolist()
+    groups = near_groups(part_of(frame), Likeness(0.8)).tolist()
     assert groups[0] == groups[1]
     assert len({*groups}) == 3
 
@@ -121,11 +119,6 @@ def test_components_join_over_chains(number, pairs):
         for left, right in pairs:
             expected[left] = expected[right] = min(expected[left], expected[right])
     assert components(number, np.array(pairs, dtype=np.int64).reshape(-1, 2)).tolist() == expected
-
-
-def test_unique_texts():
-    first, member = unique_texts(pl.Series(["b", "a", "b", "c", "a"]))
-    assert (first.tolist(), member.tolist()) == ([0, 1, 3], [0, 1, 0, 2, 1])
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.8, 0.9, 0.99])

@@ -10,7 +10,7 @@ part of it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ FORMAT = "modwright-dataset"
 FORMAT_VERSION = 1
 MANIFEST = "dataset.json"
 _KEYS = {"format", "format_version", "schema", "splits", "sources", "steps", "id"}
-_NOT_CONTENT = frozenset({"source"})
+NOT_CONTENT = frozenset({"source"})
 _HASHED_ROWS = 100_000
 
 
@@ -74,17 +74,18 @@ def make_dataset(
     Raises:
         UsageError: a split lacks a column of the schema, or its name cannot be a file's.
     """
-    expected = [
-        *INPUT_COLUMNS,
-        *(label_column(target, label) for target in schema.targets for label in target.labels),
-    ]
     for name, frame in splits.items():
-        check_split_name(name)
-        if frame.columns[: len(expected)] != expected:
-            raise UsageError(
-                f"split '{name}' begins with {frame.columns[: len(expected)]}, expected {expected}"
-            )
+        refuse_unfit_split(name, frame.columns, schema)
     return Dataset(schema, dict(splits), dict(provenance), content_id(schema, splits))
+
+
+def refuse_unfit_split(name: str, columns: Sequence[str], schema: Schema) -> None:
+    """Raise UsageError where a split lacks a column of the schema, or its name cannot be a file's."""
+    check_split_name(name)
+    labels_of = [label_column(target, label) for target in schema.targets for label in target.labels]
+    expected = [*INPUT_COLUMNS, *labels_of]
+    if list(columns[: len(expected)]) != expected:
+        raise UsageError(f"split '{name}' begins with {columns[: len(expected)]}, expected {expected}")
 
 
 def content_id(schema: Schema, splits: Mapping[str, pl.DataFrame]) -> str:
@@ -96,26 +97,26 @@ def content_id(schema: Schema, splits: Mapping[str, pl.DataFrame]) -> str:
 def _frame_hash(frame: pl.DataFrame) -> str:
     digest = hashlib.sha256()
     for series in frame:
-        if series.name in _NOT_CONTENT:
+        if series.name in NOT_CONTENT:
             continue
         digest.update(f"{series.name}\0{series.dtype}\0{len(series)}\0".encode())
         for start in range(0, len(series), _HASHED_ROWS):
-            _hash_values(digest, series.slice(start, _HASHED_ROWS))
+            hash_values(digest, series.slice(start, _HASHED_ROWS))
     return digest.hexdigest()
 
 
-def _hash_values(digest: Any, series: pl.Series) -> None:
+def hash_values(digest: Any, series: pl.Series) -> None:
     """Feed a column's nulls, lengths and bytes, so that no two contents look alike."""
     digest.update(series.is_null().to_numpy().tobytes())
     if series.dtype == pl.String:
         text = series.fill_null("")
         digest.update(text.str.len_bytes().to_numpy().astype("<i8").tobytes())
-        digest.update("".join(text.to_list()).encode())
+        digest.update((text.str.join("").item() or "").encode())
     elif isinstance(series.dtype, pl.List):
         digest.update(series.list.len().fill_null(0).to_numpy().astype("<i8").tobytes())
         turns = series.drop_nulls().explode()
-        for key in ("role", "content"):
-            _hash_values(digest, turns.struct.field(key))
+        for key in ("role", "content") if len(turns) else ():
+            hash_values(digest, turns.struct.field(key))
     else:
         zero = False if series.dtype == pl.Boolean else 0
         digest.update(
@@ -134,22 +135,33 @@ def write_dataset(dataset: Dataset, folder: Path, *, replace: bool = False) -> P
             return folder
         replace = True  # a killed process left something beside it, and writing again clears that away
     with staged_folder(folder, replace=replace, only=MANIFEST) as staging:
-        splits = {}
         for name, frame in dataset.splits.items():
             path = staging / f"{name}.parquet"
             frame.write_parquet(path, compression="zstd", statistics=False, row_group_size=_HASHED_ROWS)
-            splits[name] = {"file": path.name, "rows": len(frame), "sha256": sha256_file(path)}
-        manifest = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "id": dataset.id,
-            "schema": dataset.schema.to_json(),
-            "splits": splits,
-            "sources": dataset.provenance.get("sources", []),
-            "steps": dataset.provenance.get("steps", []),
-        }
-        write_json(staging / MANIFEST, manifest)
+        rows = {name: len(frame) for name, frame in dataset.splits.items()}
+        write_manifest(staging, dataset.id, dataset.schema, rows, dataset.provenance)
     return folder
+
+
+def write_manifest(
+    folder: Path, identity: str, schema: Schema, rows: Mapping[str, int], provenance: Mapping[str, Any]
+) -> None:
+    """Write the manifest beside the finished files of all splits."""
+    paths = {name: folder / f"{name}.parquet" for name in rows}
+    splits = {
+        name: {"file": path.name, "rows": rows[name], "sha256": sha256_file(path)}
+        for name, path in paths.items()
+    }
+    manifest = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "id": identity,
+        "schema": schema.to_json(),
+        "splits": splits,
+        "sources": provenance.get("sources", []),
+        "steps": provenance.get("steps", []),
+    }
+    write_json(folder / MANIFEST, manifest)
 
 
 def holds(folder: Path, identity: str) -> bool:

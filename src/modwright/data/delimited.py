@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +38,38 @@ def read_delimited(
     Raises:
         DataError: the file as a whole cannot be read: encoding, quoting, delimiter, header, no rows.
     """
+    table, blocks = _opened(path, name, reading, problems, progress)
+    for block in blocks:
+        table.add(block)
+        if reading.max_rows is not None and table.rows >= reading.max_rows:
+            break
+    return table.finish()
+
+
+def delimited_tables(
+    path: Path, name: str, reading: Reading, problems: Problems, progress: Progress | None = None
+) -> Iterator[RawTable]:
+    """Yield a delimited file block by block, as `read_delimited` reads it whole; the last may have no rows."""
+    table, blocks = _opened(path, name, reading, problems, progress)
+    done = 0
+    for block in blocks:
+        table.add(block)
+        if table.frames:
+            done += table.rows
+            yield RawTable(name, np.concatenate(table.lines), pl.concat(table.frames))
+            table.frames, table.lines = [], []
+        if reading.max_rows is not None and done >= reading.max_rows:
+            return
+    if not done or table.notes or table.blank or table.breaks:
+        last = table.finish(empty=bool(done))
+        if not problems.total:
+            yield last
+
+
+def _opened(
+    path: Path, name: str, reading: Reading, problems: Problems, progress: Progress | None
+) -> tuple[_Table, Iterator[Block]]:
+    """Return an empty table and the blocks for it; a malformed place becomes a problem, and ends them."""
     suffix = f".{reading.format}" if reading.format else path.suffix.lower()
     delimiter = reading.delimiter or _SUFFIX_DELIMITERS.get(suffix, ",")
     table = _Table(name, delimiter, reading, problems)
@@ -44,14 +77,15 @@ def read_delimited(
     if reading.skip_lines:
         chunks = without_lines(chunks, reading.skip_lines)
     limit, first_line = reading.max_record_bytes, reading.skip_lines + 1
-    for block in record_blocks(chunks, name, delimiter, reading.quoted, limit, first_line):
-        table.add(block)
-        if block.error is not None:
-            problems.add_error(block.error)
-            break
-        if reading.max_rows is not None and table.rows >= reading.max_rows:
-            break
-    return table.finish()
+
+    def blocks() -> Iterator[Block]:
+        for block in record_blocks(chunks, name, delimiter, reading.quoted, limit, first_line):
+            yield block
+            if block.error is not None:
+                problems.add_error(block.error)
+                return
+
+    return table, blocks()
 
 
 @dataclass(slots=True)
@@ -209,13 +243,13 @@ class _Table:
             )
         return frame
 
-    def finish(self) -> RawTable:
-        """Return the table; raises DataError where there is no header or no row."""
+    def finish(self, *, empty: bool = False) -> RawTable:
+        """Return the table; raises DataError where there is no header or, unless it may be empty, no row."""
         if not self.header and self.sound and not self.problems.total:
             raise DataError(
                 "is empty, expected at least one row", file=self.name, remedy="give a file with rows"
             )
-        if not self.frames and self.sound and not self.problems.total:
+        if not self.frames and not empty and self.sound and not self.problems.total:
             raise DataError(
                 f"has a header ({_shortened(self.header)}) and no rows",
                 file=self.name,
@@ -228,8 +262,8 @@ class _Table:
             self.notes.append(
                 f"line breaks are mixed: {self.breaks['CR LF']:,} CR LF, {self.breaks['LF']:,} LF"
             )
-        empty = pl.DataFrame(schema=dict.fromkeys(self.header, pl.String))
-        frame = pl.concat(self.frames) if self.frames else empty
+        nothing = pl.DataFrame(schema=dict.fromkeys(self.header, pl.String))
+        frame = pl.concat(self.frames) if self.frames else nothing
         lines = np.concatenate(self.lines) if self.lines else no_lines()
         return RawTable(self.name, lines, frame, tuple(self.notes))
 

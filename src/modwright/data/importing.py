@@ -84,14 +84,12 @@ def load_dataset(
     bounds = find_bounds(named or claimed, meaning, problems)
     problems.raise_any()
     all_rows = relabelled([thresholded(rows, meaning, bounds) for rows in claimed], meaning)
-    notes = [f"{rows.name}: {note}" for rows in all_rows for note in rows.notes] + sampling_notes(read)
+    notes = sampling_notes(read)
     by_split: dict[str, list[FileRows]] = {}
     for split, rows in zip(splits, all_rows, strict=True):
         by_split.setdefault(split, []).append(rows)
     training = by_split.get(TRAIN)
-    if training is None:
-        training = all_rows
-        notes.append(f"there is no split '{TRAIN}': labels were collected over all files")
+    training = all_rows if training is None else training
     others = [rows for rows in all_rows if all(rows is not other for other in training)]
     schema = freeze_schema(training, others, meaning, problems)
     orders = {part.name: part.order for part in read}
@@ -101,20 +99,36 @@ def load_dataset(
     }
     problems.raise_any()
     if meaning.recorded is None:
-        _refuse_declared_without_positive(training, frames, schema, meaning, problems)
+        refuse_declared_without_positive(training, frames, schema, meaning, problems)
+    told = import_notes(all_rows, schema, meaning, bounds, has_training=TRAIN in by_split)
+    notes = [*told, *notes]
+    return Loaded(make_dataset(schema, frames, import_provenance(read, options, bounds)), tuple(notes))
+
+
+def import_notes(
+    files: Sequence[FileRows],
+    schema: Schema,
+    meaning: Meaning,
+    bounds: Mapping[str, float],
+    *,
+    has_training: bool = True,
+) -> list[str]:
+    """Return what was accepted and may surprise."""
+    notes = [f"{rows.name}: {note}" for rows in files for note in rows.notes]
+    if not has_training:
+        notes.append(f"there is no split '{TRAIN}': labels were collected over all files")
     notes += [
         f"label '{name}' holds where the score is {_compared(meaning)} {bound:g}"
         for name, bound in bounds.items()
     ]
-    notes += _unseen(all_rows, schema) + _all_flagged(schema)
-    return Loaded(make_dataset(schema, frames, _provenance(read, options, bounds)), tuple(notes))
+    return notes + _unseen(files, schema) + _all_flagged(schema)
 
 
 def _compared(meaning: Meaning) -> str:
     return ">=" if (meaning.threshold or "").strip().startswith(">=") else ">"
 
 
-def _refuse_declared_without_positive(
+def refuse_declared_without_positive(
     training: Sequence[FileRows], frames: dict[str, Any], schema: Schema, meaning: Meaning, problems: Problems
 ) -> None:
     """Raise for each label that was declared by name and that no training row is positive for."""
@@ -169,9 +183,10 @@ def _all_flagged(schema: Schema) -> list[str]:
     ]
 
 
-def _provenance(
+def import_provenance(
     read: Sequence[ReadSplit], options: ImportOptions, bounds: dict[str, float]
 ) -> dict[str, Any]:
+    """Return the sources, and the import and the samples as steps."""
     stated = {**_stated(options.reading, Reading()), **_stated(options.meaning, Meaning())}
     step = {"step": "import", "options": stated, "bounds": bounds}
     return {

@@ -8,7 +8,7 @@ the threshold is missed with a probability below `MISS_PROBABILITY`, one above i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from modwright.data.columnar import pl
 from modwright.data.dataset import contents
+from modwright.data.options import DEFAULT_NEAR
 from modwright.data.shingles import Unit, shingles
 from modwright.errors import MissingExtraError, UsageError
 from modwright.schema import FloatArray, IntArray
 
-DEFAULT_THRESHOLD = 0.8
 MISS_PROBABILITY = 1e-6
 _PERMUTATIONS = 128
 _SIGNATURE_SEED = 42
@@ -41,7 +41,7 @@ class Likeness:
         size: units in a shingle. Longer ones make texts look less alike.
     """
 
-    threshold: float = DEFAULT_THRESHOLD
+    threshold: float = DEFAULT_NEAR
     unit: Unit = Unit.CHARACTERS
     size: int = 5
 
@@ -66,33 +66,6 @@ class Likeness:
 def comparable(frame: pl.DataFrame) -> pl.Series:
     """Return (N,) what is compared of each row: the normalised text, or the turns with their roles."""
     return contents(frame).str.replace_all("\0", " ", literal=True)
-
-
-def near_groups(frames: Iterable[pl.DataFrame], likeness: Likeness) -> IntArray:
-    """Return (N,) group numbers: rows whose contents are equal or near-duplicates, over any chain, share one.
-
-    Args:
-        frames: all rows, chunk by chunk, with the columns text and messages.
-        likeness: when two contents are near-duplicates.
-    """
-    texts, keys = [], []
-    for frame in frames:
-        texts.append(comparable(frame))
-        keys.append(band_keys(texts[-1], likeness))
-    if not texts:
-        return np.zeros(0, dtype=np.int64)
-    content = pl.concat(texts)
-    first, member = unique_texts(content)
-    pairs = near_pairs(np.concatenate(keys)[first], lambda some: content[first[some]], likeness)
-    return components(len(first), pairs)[member]
-
-
-def unique_texts(texts: pl.Series) -> tuple[IntArray, IntArray]:
-    """Return the first row of every different text, ascending, and the (N,) number of each row's text."""
-    frame = pl.DataFrame({"text": texts}).with_row_index("row")
-    frame = frame.with_columns(first=pl.col("row").min().over("text"))
-    first, member = np.unique(frame["first"].to_numpy().astype(np.int64), return_inverse=True)
-    return first, member.astype(np.int64)
 
 
 def band_keys(texts: pl.Series, likeness: Likeness) -> NDArray[np.uint32]:
@@ -141,16 +114,14 @@ def near_pairs(
         texts: gives the normalised texts of some numbers.
         likeness: the threshold.
     """
-    known = np.zeros(0, dtype=np.int64)
-    tested = np.zeros(0, dtype=np.int64)
+    number = len(keys)
+    codes = np.zeros(0, dtype=np.int64)
     for column in keys.T:
-        for candidates in _candidates(column):
-            codes = np.setdiff1d(candidates[:, 0] * len(keys) + candidates[:, 1], tested)
-            tested = np.union1d(tested, codes)
-            pairs = np.stack([codes // len(keys), codes % len(keys)], axis=1)
-            near = _similarities(pairs, texts, likeness) >= likeness.threshold - 1e-12
-            known = np.union1d(known, codes[near])
-    return np.stack([known // len(keys), known % len(keys)], axis=1)
+        found = [pairs[:, 0] * number + pairs[:, 1] for pairs in _candidates(column)]
+        codes = np.unique(np.concatenate([codes, *found]))
+    pairs = np.stack([codes // max(number, 1), codes % max(number, 1)], axis=1)
+    near = _similarities(pairs, texts, likeness) >= likeness.threshold - 1e-12
+    return pairs[near]
 
 
 def _candidates(column: NDArray[np.uint32]) -> Iterator[IntArray]:

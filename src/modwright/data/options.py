@@ -16,6 +16,7 @@ TRAIN = "train"
 DEFAULT_MAX_RECORD_BYTES = 1 << 20
 FORMATS = ("csv", "tsv", "jsonl", "parquet")
 DEFAULT_FRACTIONS = "train=0.8,test=0.2"
+DEFAULT_NEAR = 0.8
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 
 

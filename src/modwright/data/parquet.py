@@ -44,17 +44,21 @@ def read_parquet(
         progress(name, path.stat().st_size, path.stat().st_size)
     if not len(frame):
         raise DataError("has no rows, expected at least one", file=name, remedy="give a file with rows")
-    if _holds_records(frame, meaning):
+    if holds_records(frame, meaning):
         collector = RowCollector(name, meaning, problems)
         for row, record in enumerate(frame.iter_rows(named=True, buffer_size=_SLICE_ROWS), 1):
             collector.add(row, record)
         return collector.finish([])
+    return RawTable(name, np.arange(1, len(frame) + 1), flat_table(frame, meaning))
+
+
+def flat_table(frame: pl.DataFrame, meaning: Meaning) -> pl.DataFrame:
+    """Return a table with plain columns, but for nested ones that are read as labels or messages."""
     own = "messages" if meaning.text is None and meaning.prompt is None else None
     nested = {*meaning.columns, meaning.messages or own}
-    plain = frame.with_columns(
+    return frame.with_columns(
         [_as_list(series) if series.name in nested else plain_column(series) for series in frame]
     )
-    return RawTable(name, np.arange(1, len(frame) + 1), plain)
 
 
 def _as_list(series: pl.Series) -> pl.Series:
@@ -64,7 +68,7 @@ def _as_list(series: pl.Series) -> pl.Series:
     return series if isinstance(series.dtype, pl.List | pl.Struct) else plain_column(series)
 
 
-def _holds_records(frame: pl.DataFrame, meaning: Meaning) -> bool:
+def holds_records(frame: pl.DataFrame, meaning: Meaning) -> bool:
     """Say whether rows must be read one by one, since what is used of them is nested in several ways."""
     if meaning.openai:
         return True

@@ -55,15 +55,30 @@ def _read(
 ) -> RawTable | FileRows:
     if path.is_dir():
         raise DataError("is a folder, expected a file", file=name, remedy="name the files in it")
-    suffix = f".{reading.format}" if reading.format else path.suffix.lower()
+    suffix = _suffix(path, reading)
     if suffix in _JSON:
         return read_jsonl(path, name, reading, meaning, problems, progress)
-    if suffix in _PARQUET:
+    if is_parquet(path, reading):
         return read_parquet(path, name, meaning, problems, progress, reading.max_rows)
-    if suffix in _DELIMITED or reading.delimiter is not None:
+    if is_delimited(path, reading):
         return read_delimited(path, name, reading, problems, progress)
     raise DataError(
         f"the name ends in '{suffix}', expected .csv, .tsv, .jsonl or .parquet",
         file=name,
         remedy="give --format, or --delimiter for delimited text",
     )
+
+
+def _suffix(path: Path, reading: Reading) -> str:
+    return f".{reading.format}" if reading.format else path.suffix.lower()
+
+
+def is_parquet(path: Path, reading: Reading) -> bool:
+    """Say whether a file is read as Parquet."""
+    return _suffix(path, reading) in _PARQUET
+
+
+def is_delimited(path: Path, reading: Reading) -> bool:
+    """Say whether a file is read as delimited text."""
+    suffix = _suffix(path, reading)
+    return suffix in _DELIMITED or (suffix not in _JSON | _PARQUET and reading.delimiter is not None)

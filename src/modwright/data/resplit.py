@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modwright.data.columnar import pl
+from modwright.data.curate.curating import draft_of
+from modwright.data.curate.duplicates import near_groups
+from modwright.data.curate.part import Part
 from modwright.data.dataset import (
     Dataset,
     content_keys,
     groups,
     holds,
-    labels,
     make_dataset,
     read_dataset,
     write_dataset,
 )
+from modwright.data.near import Likeness
 from modwright.data.options import DEFAULT_FRACTIONS, TRAIN
-from modwright.data.split import merge_groups, split_groups
+from modwright.data.split import joined_groups, split_groups
 from modwright.data.summary import ImportSummary, summarise
 from modwright.errors import DataError, UsageError, nearest
+from modwright.schema import IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,7 @@ class SplitOptions:
         seed: same seed, same parts.
         group: column whose equal values must stay together, beside prompts and duplicates.
         replace: whether another dataset in `out` may be replaced.
+        near: near-duplicates stay together, too: least Jaccard similarity of their shingles; None looks for none.
     """
 
     source: Path
@@ -44,6 +52,7 @@ class SplitOptions:
     seed: int = 0
     group: str | None = None
     replace: bool = False
+    near: float | None = None
 
 
 def parse_fractions(text: str) -> dict[str, float]:
@@ -66,7 +75,7 @@ def parse_fractions(text: str) -> dict[str, float]:
 def split_dataset(options: SplitOptions) -> ImportSummary:
     """Write a dataset whose training rows are dealt into parts; raises as `resplit`, `write_dataset` do."""
     before = read_dataset(options.source)
-    dataset = resplit(before, options.fractions, options.seed, options.group)
+    dataset = resplit(before, options.fractions, options.seed, options.group, options.near)
     unchanged = holds(options.out, dataset.id)
     write_dataset(dataset, options.out, replace=options.replace)
     kept = [name for name in dataset.splits if name not in options.fractions]
@@ -74,51 +83,105 @@ def split_dataset(options: SplitOptions) -> ImportSummary:
     return summarise(dataset, notes, str(options.out), "unchanged" if unchanged else "written")
 
 
-def resplit(dataset: Dataset, fractions: Mapping[str, float], seed: int, group: str | None = None) -> Dataset:
+def resplit(
+    dataset: Dataset,
+    fractions: Mapping[str, float],
+    seed: int,
+    group: str | None = None,
+    near: float | None = None,
+) -> Dataset:
     """Deal the rows of the split `train` (or of the only one) into parts; the other splits are kept.
 
-    Rows of one prompt or conversation, exact duplicates (white space and case aside) and rows with the same
-    value in `group` stay together.
+    Rows of one prompt or conversation, exact duplicates (white space and case aside), near-duplicates where asked
+    for, and rows with the same value in `group` stay together, over any chain.
 
     Raises:
         DataError: a part would be empty, or there are no training rows.
         UsageError: fractions that make no sense, a part that is a split already, an unknown column.
     """
-    name = next(iter(dataset.splits)) if len(dataset.splits) == 1 else TRAIN
-    if name not in dataset.splits:
-        raise DataError(f"found the splits {', '.join(dataset.splits)}, expected one called '{TRAIN}'")
-    for part in fractions:
-        if part in dataset.splits and part != name:
-            raise UsageError(
-                f"the dataset already has a split '{part}'",
-                remedy="give the parts other names with --fractions",
-            )
+    name = dealt_split(tuple(dataset.splits), fractions)
     frame = dataset.splits[name]
-    values = np.concatenate([labels(frame, target) for target in dataset.schema.targets], axis=1)
-    parts = split_groups(_row_groups(frame, group), values, fractions, seed)
-    for part, rows in parts.items():
-        if not len(rows):
-            raise DataError(
-                f"the part '{part}' would be empty: {len(frame)} rows do not make enough groups",
-                remedy="give it a larger share, or fewer parts",
-            )
-    splits = {part: frame[rows] for part, rows in parts.items()}
+    part = draft_of(dataset).parts[name]
+    parts = deal_part(part, fractions, seed, group, near)
+    splits = {one: frame[rows] for one, rows in parts.items()}
     splits |= {other: kept for other, kept in dataset.splits.items() if other != name}
-    step = {"step": "split", "fractions": dict(fractions), "seed": seed, "group": group, "from": dataset.id}
+    step = {**split_step(fractions, seed, group, near), "from": dataset.id}
     steps = [*dataset.provenance.get("steps", []), step]
     return make_dataset(dataset.schema, splits, {**dataset.provenance, "steps": steps})
 
 
-def _row_groups(frame: pl.DataFrame, column: str | None) -> list[str]:
-    own = groups(frame)
-    if column is None:
-        return own
+def split_step(
+    fractions: Mapping[str, float], seed: int, group: str | None, near: float | None
+) -> dict[str, Any]:
+    """Return what the provenance says of a split."""
+    step = {"step": "split", "fractions": dict(fractions), "seed": seed, "group": group}
+    return {**step, "near": near} if near is not None else step
+
+
+def dealt_split(splits: Sequence[str], fractions: Mapping[str, float]) -> str:
+    """Return the split whose rows are dealt out: `train`, or the only one.
+
+    Raises:
+        DataError: there is none.
+        UsageError: a part would have the name of a split that is kept.
+    """
+    name = splits[0] if len(splits) == 1 else TRAIN
+    if name not in splits:
+        raise DataError(f"found the splits {', '.join(splits)}, expected one called '{TRAIN}'")
+    for part in fractions:
+        if part in splits and part != name:
+            raise UsageError(
+                f"the dataset already has a split '{part}'",
+                remedy="give the parts other names with --fractions",
+            )
+    return name
+
+
+def deal_part(
+    part: Part, fractions: Mapping[str, float], seed: int, group: str | None, near: float | None
+) -> dict[str, IntArray]:
+    """Return part names to ascending positions; rows that belong together stay together, labels spread evenly.
+
+    Raises:
+        DataError: a part would be empty.
+        UsageError: as `resplit` does.
+    """
+    parts = split_groups(_row_groups(part, group, near), part.values, fractions, seed)
+    for name, rows in parts.items():
+        if not len(rows):
+            raise DataError(
+                f"the part '{name}' would be empty: {len(part)} rows do not make enough groups",
+                remedy="give it a larger share, or fewer parts",
+            )
+    return parts
+
+
+def _row_groups(part: Part, column: str | None, near: float | None) -> list[int]:
+    """Return (N,) keys that are equal where rows must stay together."""
+    content = _numbered(part.compute(lambda frame: np.array(content_keys(frame), dtype="S16")))
+    joined = joined_groups(
+        _numbered(part.compute(lambda frame: np.array(groups(frame), dtype="S16"))), content
+    )
+    if near is not None:
+        joined = joined_groups(joined, near_groups(part, Likeness(near)))
+    if column is not None:
+        values = _numbered(part.compute(lambda frame: _values(frame, column)))
+        alone = part.compute(lambda frame: frame[column].is_null().to_numpy())
+        # A row without a value is held together with nothing but its own content.
+        joined = joined_groups(joined, np.where(alone, int(values.max(initial=0)) + 1 + content, values))
+    return [int(key) for key in joined]
+
+
+def _numbered(keys: NDArray[Any]) -> IntArray:
+    return np.unique(keys, return_inverse=True)[1].astype(np.int64)
+
+
+def _values(frame: pl.DataFrame, column: str) -> NDArray[Any]:
     if column not in frame.columns:
         raise UsageError(
             f"--group names '{column}', which is not a column", remedy=nearest(column, frame.columns)
         )
-    values = frame[column].cast(pl.String).to_list()
-    pairs = zip(values, content_keys(frame), strict=True)
-    return merge_groups(
-        own, [f"content-{key}" if value is None else f"value-{value}" for value, key in pairs]
-    )
+    digests = [
+        hashlib.sha256(value.encode()).digest()[:16] for value in frame[column].cast(pl.String).fill_null("")
+    ]
+    return np.array(digests, dtype="V16")

@@ -7,7 +7,7 @@ first (iterative stratification). That keeps the cost in the number of kinds, no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
@@ -20,7 +20,7 @@ _SUM_TOLERANCE = 1e-6
 
 
 def split_groups(
-    groups: Sequence[str], labels: FloatArray, fractions: Mapping[str, float], seed: int
+    groups: Sequence[Hashable], labels: FloatArray, fractions: Mapping[str, float], seed: int
 ) -> dict[str, IntArray]:
     """Deal rows into named parts; rows of one group stay together.
 
@@ -46,7 +46,7 @@ def split_groups(
     return {name: np.flatnonzero(parts == part).astype(np.int64) for part, name in enumerate(names)}
 
 
-def folds(groups: Sequence[str], labels: FloatArray, k: int, seed: int) -> IntArray:
+def folds(groups: Sequence[Hashable], labels: FloatArray, k: int, seed: int) -> IntArray:
     """Return the (N,) fold number 0..k-1 of every row; groups stay together, labels are spread evenly.
 
     Raises:
@@ -63,23 +63,31 @@ def folds(groups: Sequence[str], labels: FloatArray, k: int, seed: int) -> IntAr
 
 def merge_groups(first: Sequence[str], second: Sequence[str]) -> list[str]:
     """Join two groupings: rows that share a key in either of them share a key in the result, transitively."""
-    left = np.unique(np.asarray(first, dtype=object), return_inverse=True)[1]
-    right = np.unique(np.asarray(second, dtype=object), return_inverse=True)[1]
-    component = left.astype(np.int64)
+    left, right = (
+        np.unique(np.asarray(keys, dtype=object), return_inverse=True)[1].astype(np.int64)
+        for keys in (first, second)
+    )
+    return [f"joined-{key}" for key in joined_groups(left, right).tolist()]
+
+
+def joined_groups(left: IntArray, right: IntArray) -> IntArray:
+    """Join two groupings by (N,) numbers of at least 0, as `merge_groups` does."""
+    left, right = (np.unique(keys, return_inverse=True)[1].astype(np.int64) for keys in (left, right))
+    component = left
     while True:
         by_right = np.full(len(component), len(component), dtype=np.int64)
         np.minimum.at(by_right, right, component)
         spread = by_right[right]
         by_left = np.full(len(component), len(component), dtype=np.int64)
         np.minimum.at(by_left, left, spread)
-        settled = by_left[left]
+        settled: IntArray = by_left[left]
         if np.array_equal(settled, component):
-            return [f"joined-{key}" for key in component.tolist()]
+            return settled
         component = settled
 
 
 def _deal(
-    groups: Sequence[str], labels: FloatArray, shares: FloatArray, seed: int, favoured: int | None
+    groups: Sequence[Hashable], labels: FloatArray, shares: FloatArray, seed: int, favoured: int | None
 ) -> IntArray:
     """Return the (N,) part of every row."""
     labels = np.asarray(labels, dtype=np.float64)
@@ -95,9 +103,9 @@ def _deal(
     return dealer.part_of_group[member]
 
 
-def _group_counts(groups: Sequence[str], labels: FloatArray) -> tuple[IntArray, IntArray]:
+def _group_counts(groups: Sequence[Hashable], labels: FloatArray) -> tuple[IntArray, IntArray]:
     """Return the (N,) group of each row and the (G, 1 + 2L) counts: rows, positives, known negatives."""
-    numbers: dict[str, int] = {}
+    numbers: dict[Hashable, int] = {}
     member = np.fromiter((numbers.setdefault(group, len(numbers)) for group in groups), np.int64, len(groups))
     positive = labels > POSITIVE_ABOVE
     negative = ~positive & ~np.isnan(labels)

@@ -34,7 +34,7 @@ def import_data(
         SourceError: a source that cannot be reached.
         NotFoundError: a hub data set without that configuration or split.
     """
-    with _resolved(options, settings, progress) as files:
+    with resolved_files(options, settings, progress) as files:
         return import_dataset(options, read_progress, files)
 
 
@@ -45,12 +45,12 @@ def load_data(
     read_progress: ReadProgress | None = None,
 ) -> Loaded:
     """Read labelled data from anywhere without writing a dataset; arguments and errors as of `import_data`."""
-    with _resolved(options, settings, progress) as files:
+    with resolved_files(options, settings, progress) as files:
         return load_dataset(options, read_progress, files)
 
 
 @contextlib.contextmanager
-def _resolved(
+def resolved_files(
     options: ImportOptions, settings: Settings, progress: Progress | None
 ) -> Iterator[dict[str, Iterator[GivenFile]]]:
     """Give the files of every split, fetched one by one as they are asked for; what was unpacked is removed."""

@@ -36,6 +36,8 @@ class ColumnMapping(Strict):
     declare: dict[_Name, tuple[_Name, ...]] = Field(default_factory=dict)
     rename: dict[_Name, _Name] = Field(default_factory=dict)
     drop: tuple[_Name, ...] = ()
+    openai: bool = False
+    format: Literal["csv", "tsv", "jsonl", "parquet"] | None = None
     delimiter: _Name | None = None
     quote: Literal["double", "none"] | None = None
     header: bool | None = None

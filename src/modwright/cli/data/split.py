@@ -14,7 +14,7 @@ from modwright.cli.data.options import (
     Replace,
 )
 from modwright.cli.data.shown import show_summary
-from modwright.data.options import DEFAULT_FRACTIONS
+from modwright.data.options import DEFAULT_FRACTIONS, DEFAULT_NEAR
 
 
 @data_app.command("split")
@@ -30,11 +30,20 @@ def split_command(
     group: Annotated[
         str | None, typer.Option("--group", metavar="COL", help="Column whose equal values stay together.")
     ] = None,
+    near: Annotated[
+        float,
+        typer.Option(
+            "--near",
+            min=0.0,
+            max=1.0,
+            help="Near-duplicates stay together: least overlap of their runs of five characters; 0 looks for none.",
+        ),
+    ] = DEFAULT_NEAR,
     replace: Replace = False,
     as_json: AsJson = False,
 ) -> None:
-    """Deal the training rows into parts: prompts and duplicates stay together, labels are spread evenly."""
+    """Deal the training rows into parts: prompts and (near-)duplicates stay together, labels are spread evenly."""
     from modwright.data.resplit import SplitOptions, parse_fractions, split_dataset
 
-    options = SplitOptions(source, out, parse_fractions(fractions), seed, group, replace)
+    options = SplitOptions(source, out, parse_fractions(fractions), seed, group, replace, near or None)
     show_summary(split_dataset(options), as_json=as_json)

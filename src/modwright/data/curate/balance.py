@@ -47,7 +47,7 @@ class Cap:
     def choose(self, part: Part, context: Context) -> Choice:
         """Return the rows that the rule keeps, in their old order."""
         columns = context.flaggable(self.target)
-        positive = context.positive(part.values[:, columns])
+        positive = context.positive(part.values)[:, columns]
         any_flag = positive.any(axis=1)
         flagged, unflagged = np.flatnonzero(any_flag), np.flatnonzero(~any_flag)
         total = len(flagged) / (1 - self.zero_share)
@@ -210,7 +210,7 @@ class PerLabel:
     def choose(self, part: Part, context: Context) -> Choice:
         """Return the chosen rows in their old order."""
         columns = context.flaggable()
-        positive = context.positive(part.values[:, columns])
+        positive = context.positive(part.values)[:, columns]
         wanted = dict.fromkeys(columns.tolist(), self.count)
         wanted |= {column_of(label, context): number for label, number in (self.counts or {}).items()}
         kind = combinations(part.values, context)

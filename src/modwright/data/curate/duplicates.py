@@ -11,7 +11,8 @@ from modwright.data.columnar import pl
 from modwright.data.curate.part import Part
 from modwright.data.curate.steps import Choice, Context
 from modwright.data.dataset import content_keys
-from modwright.data.near import DEFAULT_THRESHOLD, Likeness, band_keys, comparable, near_pairs
+from modwright.data.near import Likeness, band_keys, comparable, components, near_pairs
+from modwright.data.options import DEFAULT_NEAR
 from modwright.data.shingles import Unit
 from modwright.schema import BoolArray, FloatArray, IntArray
 
@@ -89,7 +90,7 @@ class NearDuplicates:
 
     name: ClassVar[str] = "near_duplicates"
     random: ClassVar[bool] = False
-    threshold: float = DEFAULT_THRESHOLD
+    threshold: float = DEFAULT_NEAR
     unit: Unit = Unit.CHARACTERS
     size: int = 5
 
@@ -99,16 +100,31 @@ class NearDuplicates:
 
     def choose(self, part: Part, context: Context) -> Choice:
         """Return the rows that are unlike every row kept before them."""
-        likeness = Likeness(self.threshold, self.unit, self.size)
-        first = np.sort(_contents(part)[0])
-        keys = part.compute(lambda frame: band_keys(comparable(frame), likeness))[first]
-
-        def texts(some: IntArray) -> pl.Series:
-            return comparable(part.take(first[some]))
-
-        kept = _greedy(len(first), near_pairs(keys, texts, likeness))
+        first, _, pairs = _alike(part, Likeness(self.threshold, self.unit, self.size))
+        kept = _greedy(len(first), pairs)
         why = {"a duplicate": len(part) - len(first), "nearly a duplicate": int(np.count_nonzero(~kept))}
         return Choice(first[kept], {reason: n for reason, n in why.items() if n})
+
+
+def near_groups(part: Part, likeness: Likeness) -> IntArray:
+    """Return (N,) group numbers: rows whose contents are equal or near-duplicates, over any chain, share one."""
+    first, member, pairs = _alike(part, likeness)
+    return components(len(first), pairs)[member]
+
+
+def _alike(part: Part, likeness: Likeness) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the first positions of the C different contents, ascending, each row's content, and near pairs."""
+    by_key, member = _contents(part)
+    order = np.argsort(by_key)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    first = by_key[order]
+    keys = part.compute(lambda frame: band_keys(comparable(frame), likeness))[first]
+
+    def texts(some: IntArray) -> pl.Series:
+        return comparable(part.take(first[some]))
+
+    return first, rank[member].astype(np.int64), near_pairs(keys, texts, likeness)
 
 
 def _greedy(number: int, pairs: IntArray) -> BoolArray:
