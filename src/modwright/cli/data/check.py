@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from modwright.cli.data.findings import show_findings
 from modwright.cli.data.group import data_app
 from modwright.cli.data.options import (
     AsJson,
@@ -39,11 +40,33 @@ from modwright.cli.data.options import (
     Weight,
     import_options,
 )
-from modwright.cli.data.shown import show_findings, source_progress
+from modwright.cli.data.shown import source_progress
+from modwright.cli.view import run_view
 from modwright.data.options import DEFAULT_MAX_RECORD_BYTES
 from modwright.schema import MODERATION_TARGET
+from modwright.settings import load_settings
+
+if TYPE_CHECKING:
+    from modwright.data.dataset import Dataset
+    from modwright.pipeline.checking import Checked
 
 _FAILED_CHECK = 3
+Base = Annotated[
+    str | None,
+    typer.Option("--base", metavar="NAME", help="Say which texts are longer than this base's window."),
+]
+LabelErrors = Annotated[
+    bool,
+    typer.Option(
+        "--label-errors", help="Train the recipe 'fast' out of fold and doubt labels it contradicts."
+    ),
+]
+ErrorsOut = Annotated[
+    Path | None,
+    typer.Option("--errors-out", metavar="FILE", help="List those rows: .csv, .json or .jsonl."),
+]
+NoNear = Annotated[bool, typer.Option("--no-near", help="Leave out near-duplicates, the slowest check.")]
+Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write the findings as a page.")]
 
 
 @data_app.command("check")
@@ -76,21 +99,59 @@ def check_command(
     shuffle: Shuffle = None,
     buffer: Buffer = None,
     take: Take = None,
+    base: Base = None,
+    label_errors: LabelErrors = False,
+    errors_out: ErrorsOut = None,
+    no_near: NoNear = False,
+    html: Html = None,
     as_json: AsJson = False,
 ) -> None:
     """Look for what is wrong or doubtful in a dataset; leaves with 3 where there is an error."""
-    from modwright.data.checks import check_dataset
+    given = {**locals(), "sources": [source], "split": None, "out": Path(), "replace": False}
+    if errors_out is not None:
+        from modwright.pipeline.checking import check_form
+
+        check_form(errors_out)
+    dataset = _loaded(given)
+    checked = _checked(dataset, base, label_errors or errors_out is not None, not no_near, quiet=as_json)
+    if errors_out is not None and checked.errors is not None:
+        from modwright.pipeline.checking import write_label_errors
+
+        write_label_errors(checked.errors, errors_out)
+    if html is not None:
+        from modwright.data.checks.page import checks_page
+        from modwright.files import write_text_atomic
+        from modwright.pipeline.describing import dataset_facts
+
+        write_text_atomic(html, checks_page(source, checked.findings, dataset_facts(dataset)))
+    show_findings(source, checked.findings, as_json=as_json)
+    if any(finding.severity == "error" for finding in checked.findings):
+        raise typer.Exit(_FAILED_CHECK)
+
+
+def _loaded(given: dict[str, Any]) -> Dataset:
+    """Read a dataset folder, or whatever else `data import` reads."""
     from modwright.data.dataset import read_dataset
     from modwright.pipeline.importing import load_data
-    from modwright.settings import load_settings
 
+    (source,) = given["sources"]
     if Path(source).is_dir():
-        dataset = read_dataset(Path(source))
-    else:
-        given = {**locals(), "sources": [source], "split": None, "out": Path(), "replace": False}
-        with source_progress() as progress:
-            dataset = load_data(import_options(given), load_settings(), progress, progress.read).dataset
-    findings = check_dataset(dataset)
-    show_findings(source, findings, as_json=as_json)
-    if any(finding.severity == "error" for finding in findings):
-        raise typer.Exit(_FAILED_CHECK)
+        return read_dataset(Path(source))
+    with source_progress() as progress:
+        return load_data(import_options(given), load_settings(), progress, progress.read).dataset
+
+
+def _checked(dataset: Dataset, base: str | None, label_errors: bool, near: bool, *, quiet: bool) -> Checked:
+    """Run the checks; with a base or with models, show how far they are."""
+    from modwright.pipeline.checking import CheckOptions, check
+
+    options = CheckOptions(base=base, label_errors=label_errors, near=near)
+    with run_view(quiet=quiet) as view:
+        return check(
+            dataset,
+            options,
+            load_settings(),
+            on_event=view.on_event,
+            progress=view.catalog,
+            embedding_progress=view.on_texts,
+        )

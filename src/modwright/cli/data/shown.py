@@ -1,4 +1,4 @@
-"""What data commands print: progress, what a dataset holds, what the checks found."""
+"""What data commands print: progress, and what a dataset holds."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ import typer
 from modwright.catalog import TerminalProgress
 
 if TYPE_CHECKING:
-    from modwright.data.checks import Finding
     from modwright.data.summary import ImportSummary
-
-_SHOWN_PLACES = 3
 
 
 class SourceProgress(TerminalProgress):
@@ -63,25 +60,3 @@ def show_summary(summary: ImportSummary, *, as_json: bool) -> None:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     done = "holds this very dataset already" if summary.status == "unchanged" else "written"
     console.print(f"{summary.out}: {done}, id {summary.id[:16]}", markup=False, soft_wrap=True)
-
-
-def show_findings(source: str, findings: list[Finding], *, as_json: bool) -> None:
-    """Print what the checks found, one block per finding, or JSON."""
-    if as_json:
-        typer.echo(
-            json.dumps(
-                {"findings": [finding.to_json() for finding in findings]}, indent=2, ensure_ascii=False
-            )
-        )
-        return
-    for finding in findings:
-        typer.echo(f"{finding.severity}: {finding.message} [{finding.code}]")
-        if finding.places:
-            more = ", …" if finding.rows > _SHOWN_PLACES else ""
-            typer.echo(f"    at {', '.join(finding.places[:_SHOWN_PLACES])}{more}")
-        typer.echo(f"    {finding.remedy}")
-    counts = ", ".join(
-        f"{sum(finding.severity == severity for finding in findings)} {severity}s"
-        for severity in ("error", "warning")
-    )
-    typer.echo(f"{source}: {counts}")

@@ -166,17 +166,18 @@ def _jaccard(texts: pl.Series, first: IntArray, second: IntArray, likeness: Like
     together = np.sort(np.concatenate(both))
     shared = (together[1:][together[1:] == together[:-1]] >> _OWNER_SHIFT).astype(np.int64)
     overlap = np.bincount(shared, minlength=len(first))
-    similarity: FloatArray = overlap / np.maximum(size[sides[0]] + size[sides[1]] - overlap, 1)
-    return similarity
+    similarity = overlap / np.maximum(size[sides[0]] + size[sides[1]] - overlap, 1)
+    return np.asarray(similarity, dtype=np.float64)
 
 
 def _owned(hashes: HashArray, counts: IntArray) -> HashArray:
     """Return hashes cut to 48 bits, below the number of whose they are: owner n has the next counts[n]."""
     owner = np.repeat(np.arange(len(counts), dtype=np.uint64), counts)
-    return (owner << _OWNER_SHIFT) | (hashes >> _HASH_SHIFT)
+    return np.asarray((owner << _OWNER_SHIFT) | (hashes >> _HASH_SHIFT), dtype=np.uint64)
 
 
 def _ranges(begin: IntArray, size: IntArray) -> IntArray:
     """Return begin[0] .. begin[0] + size[0] - 1, begin[1] .. and so on."""
     ends = np.cumsum(size)
-    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(begin - (ends - size), size)
+    numbers = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(begin - (ends - size), size)
+    return np.asarray(numbers, dtype=np.int64)

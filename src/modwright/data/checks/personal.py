@@ -35,7 +35,7 @@ def personal_data(data: Examined) -> list[Finding]:
         ):
             found = sources.filter(mask)
             if len(found):
-                message = f"{rows_of(len(found))} of '{split}' hold {what}"
+                message = f"{rows_of(len(found))} of '{split}' with {what}"
                 findings.append(finding_at(code, Severity.WARNING, message, _REMEDY, found))
     return findings
 
