@@ -167,6 +167,16 @@ def test_a_repository_without_data_is_said_so(hub: Hub, settings: Settings) -> N
         names(f"hf://{REPO}:train", settings)
 
 
+@pytest.mark.parametrize("name", ["a.csv/a.csv", "source.json", "train/source.json", "a b&c.csv"])
+def test_files_of_any_name_land(hub: Hub, settings: Settings, name: str) -> None:
+    hub.publish(REPO, {name: b"text,label\na,1\n"})
+    for _ in range(2):
+        (file,) = fetch_sources(f"hf://{REPO}", settings)
+        assert file.path.read_bytes() == b"text,label\na,1\n"
+    assert hub.requests.total() - sum(hub.requests[path] for path in hub.requests if "/api/" in path) == 2
+    assert len(list(file.path.parent.iterdir())) == 2
+
+
 def test_what_the_hub_does_not_have_or_give(
     hub: Hub, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -164,3 +164,12 @@ def test_offline_says_what_to_do(settings: Settings) -> None:
     with pytest.raises(SourceError) as failed:
         catalog.fetch_base("someone/else", settings)
     assert "MODWRIGHT_CACHE" in str(failed.value)
+
+
+def test_the_users_offline_switch_says_what_to_do(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(SourceError, match="HF_HUB_OFFLINE is set") as failed:
+        catalog.fetch_base("org/name", settings)
+    assert "MODWRIGHT_CACHE" in str(failed.value.remedy)

@@ -12,7 +12,7 @@ from stand_ins import FILES, base_entry, sha256
 from modwright import catalog
 from modwright.catalog import BaseKind, Pooling, foreign
 from modwright.catalog.traits import read_traits
-from modwright.errors import IntegrityError, UsageError
+from modwright.errors import IntegrityError, NotFoundError, UsageError
 from modwright.settings import Settings
 
 
@@ -104,6 +104,39 @@ def test_settings_are_read(tmp_path: Path, files: dict[str, Any], expected: tupl
 def test_settings_that_are_no_object_are_refused(tmp_path: Path, text: bytes) -> None:
     with pytest.raises(IntegrityError, match=r"config\.json"):
         read_traits(write(tmp_path, {"config.json": text}))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"max_position_embeddings": "512k"},
+        {"max_position_embeddings": [512]},
+        {"max_position_embeddings": -1},
+        {"max_position_embeddings": 0.5},
+        {"max_position_embeddings": 2, "model_type": "roberta"},
+        {"architectures": 3},
+        {"architectures": "LlamaForCausalLM"},
+        {"model_type": ["bert"]},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(tmp_path: Path, config: dict[str, Any]) -> None:
+    with pytest.raises(IntegrityError, match=f"config\\.json.*{next(iter(config))}"):
+        read_traits(write(tmp_path, {"config.json": config}))
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_a_base_without_a_name_is_not_the_folder_this_runs_in(
+    name: str, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(write(tmp_path, FILES))
+    with pytest.raises(UsageError, match="empty") as refused:
+        catalog.fetch_base(name, settings)
+    assert refused.value.remedy
+
+
+def test_the_home_of_nobody_is_no_folder(settings: Settings) -> None:
+    with pytest.raises(NotFoundError, match="no such folder"):
+        catalog.fetch_base("~nobody99/base", settings)
 
 
 @pytest.mark.parametrize(

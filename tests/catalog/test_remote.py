@@ -7,18 +7,17 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from stand_ins import Told, Web, sha256
+from stand_ins import Buckets, Told, Web, sha256
 
 from modwright.catalog import fetch_sources
 from modwright.errors import DataError, SourceError, UsageError
 from modwright.settings import Settings
 
+Put = Callable[[str, bytes], None]
 CSV = b"text,rude\n" + b"".join(b"text %d,%d\n" % (row, row % 2) for row in range(20_000))
 FETCH = """
 import sys
@@ -141,6 +140,8 @@ def test_without_a_network_the_copy_is_used_or_the_way_out_is_told(
     ("spec", "what"),
     [
         ("https:///a.csv", "names no host"),
+        ("https://house:door/a.csv", "is no address"),
+        ("https://[::1/a.csv", "is no address"),
         ("https://example.org/*.csv", "lists no files"),
         ("s3://bucket", "names no file"),
         ("s3://bucket/folder/", "names no file"),
@@ -199,31 +200,16 @@ def test_memory_stays_flat(web: Web, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A bucket of moto's server, with the variables that lead there; gives a function that puts a key up."""
-    boto3 = pytest.importorskip("boto3")
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    for name, value in {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_REGION": "eu-central-1",
-        "AWS_DEFAULT_REGION": "eu-central-1",
-    }.items():
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, bytes], None]]:
+    """Give a function that puts a key up in the bucket `house`; the variables lead there."""
+    server = Buckets()
+    for name, value in server.variables.items():
         monkeypatch.setenv(name, value)
-    client = boto3.client("s3", endpoint_url=url)
-    client.create_bucket(Bucket="house", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    yield lambda key, body: client.put_object(Bucket="house", Key=key, Body=body)
-    urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST")).close()
-    server.stop()
+    yield lambda key, body: server.put("house", key, body)
+    server.close()
 
 
-def test_a_key_of_a_bucket_arrives_once(bucket: Any, settings: Settings, told: Told) -> None:
+def test_a_key_of_a_bucket_arrives_once(bucket: Put, settings: Settings, told: Told) -> None:
     bucket("in/a.csv", CSV)
     (file,) = fetch_sources("s3://house/in/a.csv", settings, told)
     assert file.path.read_bytes() == CSV
@@ -237,7 +223,7 @@ def test_a_key_of_a_bucket_arrives_once(bucket: Any, settings: Settings, told: T
     assert fetched("s3://house/in/a.csv", settings) == {"s3://house/in/a.csv": CSV[:-2]}
 
 
-def test_patterns_of_keys_are_sorted_and_stop_at_folders(bucket: Any, settings: Settings) -> None:
+def test_patterns_of_keys_are_sorted_and_stop_at_folders(bucket: Put, settings: Settings) -> None:
     for key in ("in/b.csv", "in/a.csv", "in/more/c.csv", "in/a.txt", "inside.csv", "in/.a.csv"):
         bucket(key, key.encode())
     assert list(fetched("s3://house/in/*.csv", settings)) == ["s3://house/in/a.csv", "s3://house/in/b.csv"]
@@ -249,7 +235,8 @@ def test_patterns_of_keys_are_sorted_and_stop_at_folders(bucket: Any, settings: 
         fetched("s3://house/in/*.parquet", settings)
 
 
-def test_what_a_bucket_does_not_have(bucket: Any, settings: Settings) -> None:
+def test_what_a_bucket_does_not_have(bucket: Put, settings: Settings) -> None:
+    bucket("a.csv", CSV)
     with pytest.raises(SourceError, match="no such file, or there is no such bucket"):
         fetched("s3://house/none.csv", settings)
     with pytest.raises(SourceError, match="no such"):

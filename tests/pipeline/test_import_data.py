@@ -172,6 +172,8 @@ def test_patterns_and_a_file_twice(here):
     assert read_dataset(here / "d").splits["train"]["source"].to_list() == ["a.jsonl:1", "b.jsonl:1"]
     with pytest.raises(UsageError, match=r"b\.jsonl: is given twice"):
         run("import", "[ab].jsonl", "--split", "test=b.jsonl", "--out", "e")
+    with pytest.raises(UsageError, match=r"b\.jsonl: is given twice"):
+        run("import", "[ab].jsonl", str(here / "b.jsonl"), "--out", "e")
     with pytest.raises(DataError, match=r"z\*\.jsonl: no file matches"):
         run("import", "z*.jsonl", "--out", "e")
 

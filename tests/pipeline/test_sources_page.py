@@ -8,7 +8,6 @@ import io
 import os
 import shlex
 import sys
-import urllib.request
 from pathlib import Path
 
 import polars as pl
@@ -30,18 +29,11 @@ CSV = b"text,insult\na goose,1\na day,0\n"
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     """An empty folder, a hub with civil_comments, a web server, and a bucket; gives the web server's address."""
-    boto3 = pytest.importorskip("boto3")
-    from moto.server import ThreadedMotoServer
-
     for name in [*os.environ]:
         if name.startswith(("HF_", "AWS_", "MODWRIGHT_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
-    hub, web, s3 = stand_ins.Hub(), stand_ins.Web(), ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    s3.start()
-    host, port = s3.get_host_and_port()
-    variables = {"MODWRIGHT_HOME": str(tmp_path / "home"), "HF_ENDPOINT": hub.url}
-    variables |= {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_DEFAULT_REGION": "us-east-1"}
-    variables |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+    hub, web, buckets = stand_ins.Hub(), stand_ins.Web(), stand_ins.Buckets()
+    variables = {"MODWRIGHT_HOME": str(tmp_path / "home"), "HF_ENDPOINT": hub.url, **buckets.variables}
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     buffer = io.BytesIO()
@@ -50,17 +42,11 @@ def world(tmp_path, monkeypatch):
     files = {f"data/{split}-00000-of-00001.parquet": buffer.getvalue() for split in ("train", "test")}
     hub.publish("google/civil_comments", files)
     web.files["/data/comments.csv.gz"] = gzip.compress(CSV)
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="my-bucket")
-    client.put_object(Bucket="my-bucket", Key="comments/a.csv", Body=CSV)
+    buckets.put("my-bucket", "comments/a.csv", CSV)
     monkeypatch.chdir(tmp_path)
     yield web.url
-    urllib.request.urlopen(
-        urllib.request.Request(f"http://{host}:{port}/moto-api/reset", method="POST")
-    ).close()
-    s3.stop()
-    web.close()
-    hub.close()
+    for server in (hub, web, buckets):
+        server.close()
 
 
 def test_the_page_runs(world):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from modwright.catalog.datasets import PREFIX, fetch_hub_files
 from modwright.catalog.patterns import has_magic
@@ -83,7 +83,7 @@ def _located(spec: str, settings: Settings, progress: Progress) -> Iterator[Sour
         for file in fetch_hub_files(spec, settings, progress):
             found: dict[str, Any] = {"spec": spec, "revision": file.revision, "sha256": file.landed.sha256}
             yield SourceFile(file.landed.path, file.name, found)
-    elif urlsplit(spec).scheme in _REMOTE:
+    elif spec.partition("://")[0] in _REMOTE:
         for label, landed in fetch_remote(spec, settings, progress):
             origin: dict[str, Any] = {
                 "spec": label,
@@ -101,7 +101,7 @@ def _located(spec: str, settings: Settings, progress: Progress) -> Iterator[Sour
 
 def _local(spec: str) -> list[Path]:
     """Return the path, or the sorted paths that a pattern matches."""
-    if Path(spec).exists() or not has_magic(spec):
+    if not has_magic(spec) or os.path.lexists(spec):
         return [Path(spec)]
     names = glob.glob(spec, recursive=True)  # noqa: PTH207 (Path.glob knows no absolute patterns)
     found = sorted(path for path in map(Path, names) if path.is_file())

@@ -210,15 +210,13 @@ def _fetch(wanted: HubSpec, pinned: PinnedRepository, name: str, folder: Path, p
             raise SourceError(
                 f"HF_HUB_OFFLINE is set, and the cache has no '{name}'", where=source.label, remedy=_REMEDY
             )
-        try:
-            take_from_hub(
-                source, pinned.commit, [name], path.parent, name, pinned.sizes.get(name, 0), progress
-            )
-        except SourceError as error:
-            raise SourceError(error.message, where=error.where, remedy=_REMEDY) from None
-        fetched = path.parent / name
-        if fetched != path:
-            fetched.rename(path)
+        size = pinned.sizes.get(name, 0)
+        with tempfile.TemporaryDirectory(prefix=".hub-", dir=path.parent) as scratch:
+            try:
+                take_from_hub(source, pinned.commit, [name], Path(scratch), name, size, progress)
+            except SourceError as error:
+                raise SourceError(error.message, where=error.where, remedy=_REMEDY) from None
+            (Path(scratch) / name).rename(path)
         return _checked(path, name, pinned, source)
 
     identity = {"repo": wanted.repo, "commit": pinned.commit, "file": name}

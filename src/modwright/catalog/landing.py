@@ -58,6 +58,7 @@ def land(
         SourceError: `fill` could not fetch it, or the cache cannot be written.
     """
     wanted = dict(identity)
+    name = f"data-{name}" if name == MANIFEST else name
     lock = folder.parent / f"{folder.name}.fetch"
     try:
         found = None if again or _was_interrupted(lock) else read_landed(folder)

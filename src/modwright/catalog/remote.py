@@ -87,11 +87,15 @@ def fetch_remote(spec: str, settings: Settings, progress: Progress) -> Iterator[
 
 
 def _web_file(url: str, settings: Settings) -> RemoteFile:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError as error:
+        raise UsageError(f"is no address: {error}", remedy="write https://HOST/PATH/FILE") from None
     if not parts.hostname:
-        raise UsageError("names no host", where=url, remedy="write https://HOST/PATH/FILE")
-    host = parts.hostname + (f":{parts.port}" if parts.port else "")
-    label = f"{parts.scheme}://{host}{parts.path}"
+        raise UsageError("the address names no host", remedy="write https://HOST/PATH/FILE")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    label = f"{parts.scheme}://{host}{port}{parts.path}"
     if has_magic(unquote(parts.path)):
         raise UsageError(
             "a web server lists no files, so a pattern cannot be used", where=label, remedy="name each file"

@@ -110,9 +110,10 @@ def _read_files(
     origins: list[dict[str, Any]] = []
     reading, count = options.reading, 0
     for file in given:
-        if file.name in seen:
+        keys = {file.name, str(file.path.resolve())}
+        if keys & seen:
             raise UsageError("is given twice", where=file.name, remedy="name each file once")
-        seen.add(file.name)
+        seen |= keys
         if needed is not None:
             reading = dataclasses.replace(reading, max_rows=needed - count)
         rows = read_records(str(file.path), reading, options.meaning, problems, progress, name=file.name)
