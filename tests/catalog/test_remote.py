@@ -172,6 +172,17 @@ def test_killed_in_the_middle_then_again(web: Web, tmp_path: Path) -> None:
     assert hidden(home) == []
 
 
+def test_processes_that_fetch_at_once_download_once(web: Web, tmp_path: Path) -> None:
+    web.files["/a.csv"], web.chunk_bytes, web.pause_s = CSV, 20_000, 0.05
+    command = [sys.executable, "-c", FETCH, f"{web.url}/a.csv", str(tmp_path / "home")]
+    children = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    paths = {child.communicate(timeout=60)[0].strip() for child in children}
+    assert [child.returncode for child in children] == [0, 0, 0]
+    assert [Path(path).read_bytes() for path in paths] == [CSV]
+    assert web.downloads("/a.csv") == 1
+    assert hidden(tmp_path) == []
+
+
 def test_what_a_kill_right_after_the_landing_left_is_cleared(web: Web, settings: Settings) -> None:
     web.files["/a.csv"] = CSV
     (file,) = fetch_sources(f"{web.url}/a.csv", settings)

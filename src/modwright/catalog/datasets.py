@@ -15,6 +15,7 @@ from modwright.catalog.index import UnreachableError
 from modwright.catalog.landing import Landed, land
 from modwright.catalog.layout import Layout, from_card, from_converted, from_names, has_loading_script
 from modwright.catalog.progress import LogProgress, Progress
+from modwright.catalog.unpack import scratch_folder
 from modwright.errors import DataError, IntegrityError, SourceError, UsageError
 from modwright.files import locked, read_json, sha256_file, write_text_atomic
 from modwright.settings import Settings
@@ -186,9 +187,7 @@ def _card(wanted: HubSpec, found: Repository, folder: Path, progress: Progress) 
     from huggingface_hub import metadata_load
 
     source = HubSource(wanted.repo, wanted.revision, "dataset")
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".card-", dir=folder) as scratch:
-        path = Path(scratch)
+    with scratch_folder(folder.parents[1] / "scratch") as path:
         size = found.files[_CARD]
         take_from_hub(source, found.commit, [_CARD], path, f"{wanted.repo} (card)", size, progress)
         try:
