@@ -138,3 +138,12 @@ def test_lines_before_the_header_can_be_left_out(tmp_path):
 def test_one_column_may_be_one_column(tmp_path):
     table = read(tmp_path / "a.csv", b"text\nnice; really\nfine\n")
     assert table.frame.rows() == [("nice; really",), ("fine",)]
+
+
+@pytest.mark.parametrize("size", [140_000, 1_000_000])
+def test_a_header_with_a_long_name_is_read_as_any_record(tmp_path, size):
+    before = csv.field_size_limit()
+    name = "long, and" + "x" * size
+    table = read(tmp_path / "a.csv", f'text,"{name}"\na,b\n'.encode())
+    assert table.frame.columns == ["text", name]
+    assert csv.field_size_limit() == before

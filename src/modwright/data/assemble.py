@@ -14,6 +14,7 @@ from modwright.data.options import Meaning
 from modwright.data.problems import Problems
 from modwright.data.tables import INPUT_COLUMNS, Claim, FileRows
 from modwright.data.threshold import Threshold
+from modwright.errors import DataError
 from modwright.schema import FloatArray, IntArray, Schema, Target, TargetKind
 
 _SUM_TOLERANCE = 0.01
@@ -87,15 +88,17 @@ def _complete_classes(
     values[known] = np.nan_to_num(values[known], nan=0.0)
     sums = np.nan_to_num(values).sum(axis=1)
     bad = np.flatnonzero(known & (np.abs(sums - 1.0) > _SUM_TOLERANCE))
-    for row in bad[: problems.room].tolist():
-        problems.add(
+
+    def wrong(row: int) -> DataError:
+        return DataError(
             f"the classes sum to {sums[row]:g}, expected 1",
             file=rows.name,
             line=rows.line(row),
             field=f"labels.{target.name}",
             remedy="give shares that sum to 1, or make it a target of independent labels: --kind multi_label",
         )
-    problems.count_more(max(len(bad) - problems.limit, 0))
+
+    problems.add_rows(bad, wrong)
 
 
 def split_frame(

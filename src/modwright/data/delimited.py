@@ -188,10 +188,10 @@ class _Table:
         if not len(odd):
             return keep
         self.sound = False
-        listed = odd[: self.problems.room].tolist()
-        for row in listed:
+
+        def wrong(row: int) -> DataError:
             found = int(block.fields[row])
-            self.problems.add(
+            return DataError(
                 f"found {found} field{'s' * (found != 1)}, expected {width} ({_shortened(self.header)})",
                 file=self.name,
                 line=int(block.lines[row]),
@@ -200,7 +200,8 @@ class _Table:
                 if found > width
                 else "add the missing field, if only an empty one",
             )
-        self.problems.count_more(len(odd) - len(listed))
+
+        self.problems.add_rows(odd, wrong)
         even: IntArray = keep[block.fields[keep] == width]
         return even
 
@@ -208,14 +209,17 @@ class _Table:
         """Return the records within the size limit; the others are problems."""
         sizes = (block.ends - block.starts)[keep]
         large = np.flatnonzero(sizes > self.reading.max_record_bytes)
-        for place in large.tolist():
-            self.sound = False
-            self.problems.add(
+        self.sound &= not len(large)
+
+        def wrong(place: int) -> DataError:
+            return DataError(
                 f"the record has {sizes[place]:,} bytes, the limit is {self.reading.max_record_bytes:,}",
                 file=self.name,
                 line=int(block.lines[keep[place]]),
                 remedy="raise the limit with --max-record-bytes, or shorten the record",
             )
+
+        self.problems.add_rows(large, wrong)
         return np.delete(keep, large) if len(large) else keep
 
     def _parse(self, block: Block, keep: IntArray) -> pl.DataFrame:
@@ -271,7 +275,11 @@ class _Table:
 def _fields(record: str, delimiter: str, quoted: bool) -> list[str]:
     if not quoted:
         return record.split(delimiter)
-    return next(csv.reader(io.StringIO(record, newline=""), delimiter=delimiter, strict=True))
+    before = csv.field_size_limit(len(record) + 1)
+    try:
+        return next(csv.reader(io.StringIO(record, newline=""), delimiter=delimiter, strict=True))
+    finally:
+        csv.field_size_limit(before)
 
 
 def _outside_quotes(record: bytes, delimiter: str) -> int:

@@ -72,9 +72,9 @@ def _contents(
     """Return (N,) texts and (N,) conversations; a row has one of them."""
     number = len(table.frame)
     if chosen.pair:
-        parts = [_texts(table, name, problems) for name in chosen.pair]
+        parts = [_texts(table, name) for name in chosen.pair]
         return _nothing(number, pl.String), _pairs(*parts)
-    texts = _texts(table, chosen.text, problems) if chosen.text else _nothing(number, pl.String)
+    texts = _texts(table, chosen.text) if chosen.text else _nothing(number, pl.String)
     if chosen.messages is None:
         return texts, _nothing(number, MESSAGES_TYPE)
     conversations = Conversations(table.name, problems)
@@ -91,11 +91,12 @@ def _contents(
 
 def _add_rows(rows: BoolArray, table: RawTable, field: str, message: str, problems: Problems) -> None:
     """Add a problem for each row that has neither or both of text and conversation."""
-    wrong = np.flatnonzero(rows)
     remedy = "a row is a text or a conversation: leave the other cell empty"
-    for row in wrong[: problems.room].tolist():
-        problems.add(message, file=table.name, line=int(table.lines[row]), field=field, remedy=remedy)
-    problems.count_more(max(len(wrong) - problems.limit, 0))
+
+    def wrong(row: int) -> DataError:
+        return DataError(message, file=table.name, line=int(table.lines[row]), field=field, remedy=remedy)
+
+    problems.add_rows(np.flatnonzero(rows), wrong)
 
 
 def require_column(name: str, columns: Sequence[str], file: str, option: str) -> None:
@@ -156,7 +157,7 @@ def _optional(
     return default if default in columns and default not in taken else None
 
 
-def _texts(table: RawTable, name: str, problems: Problems) -> pl.Series:
+def _texts(table: RawTable, name: str) -> pl.Series:
     """Return a text column; an empty cell is the empty text."""
     series = table.frame[name]
     if series.dtype not in (pl.String, pl.Null):
@@ -218,16 +219,12 @@ def add_cells(
     expected: str,
     remedy: str,
 ) -> None:
-    """Add a problem for each cell, as many as there is room for, and count the rest."""
-    listed = rows[: problems.room].tolist()
-    for row in listed:
+    """Add a problem for each cell."""
+
+    def wrong(row: int) -> DataError:
         value = str(series[row])
         shown = repr(value[:30]) + ("…" if len(value) > 30 else "")
-        problems.add(
-            f"found {shown}, expected {expected}",
-            file=file,
-            line=int(lines[row]),
-            field=series.name,
-            remedy=remedy,
-        )
-    problems.count_more(len(rows) - len(listed))
+        message = f"found {shown}, expected {expected}"
+        return DataError(message, file=file, line=int(lines[row]), field=series.name, remedy=remedy)
+
+    problems.add_rows(rows, wrong)

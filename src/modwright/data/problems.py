@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from modwright.errors import DataError
+from modwright.schema import IntArray
 
 MAX_PROBLEMS = 100
 
@@ -61,9 +62,11 @@ class Problems:
         if self.room:
             self.kept.append(error)
 
-    def count_more(self, number: int) -> None:
-        """Count problems that are not listed."""
-        self.total += number
+    def add_rows(self, rows: IntArray, make: Callable[[int], DataError]) -> None:
+        """Add a problem for each of (N,) rows: as many are made as there is room for, all are counted."""
+        listed = rows[: self.room].tolist()
+        self.kept += [make(row) for row in listed]
+        self.total += len(rows)
 
     def raise_any(self) -> None:
         """Raise what was collected: DataError for one problem, DataProblemsError for several."""
