@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from modwright.data import textual
 from modwright.data.columnar import pl
 from modwright.data.problems import DataProblemsError
 from modwright.errors import DataError
@@ -67,6 +68,11 @@ CASES = [
     Case("damaged utf-8", "a.csv", CSV.encode() + "caf\u00e9,1\n".encode() + b"caf\xff,1\n", 3, None, "byte 0xff", "repair the line"),
     Case("latin-1 jsonl", "a.jsonl", OK.encode() + b'{"text": "caf\xe9", "labels": {}}\n', 2, None, "byte 0xe9", "--encoding windows-1252"),
     Case("not ascii", "a.csv", CSV.encode() + b"a,1\ncaf\xc3\xa9,1\n", 3, None, "byte 0xc3", "real --encoding", {"encoding": "ascii"}),
+    Case("lone surrogate in utf-16", "a.csv", CSV.encode("utf-16") + "a,1\n".encode("utf-16-le") * 500 + b"\x00\xd8b\x00,\x001\x00\n\x00", 502, None, "which utf-16 does not have", "real --encoding", {"encoding": "utf-16"}),
+    Case("lone surrogate in utf-16, other order", "a.csv", b"\xfe\xff" + (CSV + "a,1\n" * 500).encode("utf-16-be") + b"\xd8\x00\x00b\x00,\x001\x00\n", 502, None, "which utf-16 does not have", "real --encoding", {"encoding": "utf-16"}),
+    Case("beyond unicode in utf-32", "a.csv", b"\x00\x00\xfe\xff" + (CSV + "a,1\n" * 500).encode("utf-32-be") + b"\x00\x11\x00\x00", 502, None, "which utf-32 does not have", "real --encoding", {"encoding": "utf-32"}),
+    Case("not in ebcdic", "a.csv", (CSV + "a,1\n" * 500).encode("cp424") + b"\x70", 502, None, "byte 0x70", "real --encoding", {"encoding": "cp424"}),
+    Case("half a character in gb18030", "a.csv", (CSV + "a,1\n" * 500).encode() + b"\x81,1\n", 502, None, "byte 0x81", "real --encoding", {"encoding": "gb18030"}),
     Case("nul in csv", "a.csv", CSV + "a,1\nb\0c,0\n", 3, None, "NUL byte", "tr -d"),
     Case("nul in jsonl", "a.jsonl", line('{"text": "a\0b"}'), 2, None, "NUL byte", "tr -d"),
     # delimiters, headers, quoting
@@ -158,6 +164,18 @@ def test_a_malformed_file_is_diagnosed(case, load):
     assert case.found in error.message
     assert error.remedy is not None
     assert case.remedy in error.remedy
+
+
+@pytest.mark.parametrize("size", [64, 1 << 24])
+@pytest.mark.parametrize("order", ["le", "be"])
+def test_the_line_of_a_damaged_character_holds_over_chunks(size, order, load, monkeypatch):
+    monkeypatch.setattr(textual, "CHUNK_BYTES", size)
+    for encoding, damage in ((f"utf-16-{order}", "\ud800"), (f"utf-32-{order}", "\ud800")):
+        text = (CSV + "a,1\n" * 5_000 + damage + "b,1\n").encode(encoding, "surrogatepass")
+        mark = "\ufeff".encode(encoding)
+        with pytest.raises(DataError) as caught:
+            load({"a.csv": mark + text}, reading={"encoding": encoding[:6]}, labels=("rude",))
+        assert caught.value.line == 5_002
 
 
 def test_there_are_enough_of_them():

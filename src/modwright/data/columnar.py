@@ -16,10 +16,14 @@ except ImportError as error:  # pragma: no cover - proven by the serve-only inst
 __all__ = ["pl", "plain_column", "plain_series", "stack_frames"]
 
 _NUMBERS = (pl.Int64, pl.Float64)
+_EXACT = 2**53  # above it a Float64 does not hold every whole number
 
 
 def plain_series(name: str, values: Sequence[Any]) -> pl.Series:
-    """Build a String, Boolean, Int64 or Float64 series from JSON values; others become JSON text."""
+    """Build a String, Boolean, Int64 or Float64 series from JSON values; others become JSON text.
+
+    So do whole numbers too long for these types: no digit is lost.
+    """
     kinds = {type(value) for value in values} - {type(None)}
     if not kinds:
         return pl.Series(name, [None] * len(values), dtype=pl.Null)
@@ -29,11 +33,15 @@ def plain_series(name: str, values: Sequence[Any]) -> pl.Series:
         return pl.Series(name, values, dtype=pl.Boolean)
     if kinds == {int} and all(value is None or -(2**63) <= value < 2**63 for value in values):
         return pl.Series(name, values, dtype=pl.Int64)
-    if kinds <= {int, float}:
+    if kinds <= {int, float} and all(value is None or _is_exact(value) for value in values):
         floats = [None if value is None else float(value) for value in values]
         return pl.Series(name, floats, dtype=pl.Float64)
     texts = [value if value is None or isinstance(value, str) else _as_json(value) for value in values]
     return pl.Series(name, texts, dtype=pl.String)
+
+
+def _is_exact(value: float) -> bool:
+    return isinstance(value, float) or abs(value) <= _EXACT
 
 
 def _as_json(value: Any) -> str:

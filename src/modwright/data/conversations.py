@@ -9,7 +9,7 @@ import numpy as np
 from modwright.data.columnar import pl
 from modwright.data.problems import Problems
 from modwright.data.statements import found
-from modwright.data.strict_json import DECODER, lone_surrogate
+from modwright.data.strict_json import decode, lone_surrogate
 from modwright.data.tables import MESSAGES_TYPE
 from modwright.schema import IntArray, Role
 
@@ -85,7 +85,7 @@ class Conversations:
         if not isinstance(value, str):
             return self.read(line, place, value)
         try:
-            parsed = DECODER.decode(value)
+            parsed = decode(value)
         except (ValueError, RecursionError) as error:
             shown = getattr(error, "msg", None) or str(error)
             remedy = f"write the conversation as JSON: [{_EXAMPLE}]"

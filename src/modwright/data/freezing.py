@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from modwright.data.options import Meaning
 from modwright.data.problems import Problems
 from modwright.data.tables import FileRows
-from modwright.errors import DataError, nearest
-from modwright.schema import Schema, Target, TargetKind
+from modwright.errors import DataError, UsageError, nearest
+from modwright.schema import MODERATION_TARGET, Schema, Target, TargetKind
 
 _WORDS = {
     TargetKind.SINGLE_LABEL: "one class per row",
@@ -34,6 +34,7 @@ def freeze_schema(
         problems.raise_any()
         return schema
     names = dict.fromkeys([*meaning.declared, *(name for rows in training for name in rows.claims)])
+    _refuse_idle_options([*training, *others], list(names), meaning, problems)
     targets = [_target(name, training, meaning, problems) for name in names]
     problems.raise_any()
     schema = Schema(tuple(target for target in targets if target is not None))
@@ -60,6 +61,31 @@ def _refuse_mixed_kinds(files: Sequence[FileRows], problems: Problems) -> None:
                     remedy="where exactly one label holds write strings, or a class column with "
                     "--kind single_label; where several may, lists or 0/1 columns",
                 )
+
+
+def _refuse_idle_options(
+    files: Sequence[FileRows], names: Sequence[str], meaning: Meaning, problems: Problems
+) -> None:
+    """Refuse --target and --kind where the records say themselves, and otherwise, what they set."""
+    if names and meaning.target not in (MODERATION_TARGET, *names):
+        listed = ", ".join(repr(name) for name in names[:12])
+        raise UsageError(
+            f"--target is '{meaning.target}', but the records name their targets: {listed}",
+            remedy="leave it out; it names the target of --label and --score",
+        )
+    claims = [(rows, name, claim) for rows in files for name, claim in rows.claims.items()]
+    shown = {name for _, name, claim in claims if claim.kind is not None}
+    if meaning.kind is None or not shown.issuperset(names):
+        return  # it is not given, or decides for a target whose form shows nothing
+    for rows, name, claim in claims:
+        if claim.kind not in (None, meaning.kind):
+            problems.add(
+                f"found {_WORDS[claim.kind]}, but --kind is {meaning.kind}",
+                file=rows.name,
+                line=claim.kind_line,
+                field=f"labels.{name}",
+                remedy="leave it out, or write strings where exactly one label holds and lists where several may",
+            )
 
 
 def _refuse_other_kinds(rows: FileRows, schema: Schema, problems: Problems) -> None:

@@ -12,7 +12,7 @@ from modwright.data.options import Meaning, Progress, Reading
 from modwright.data.problems import Problems
 from modwright.data.rows import RowCollector
 from modwright.data.statements import found
-from modwright.data.strict_json import DECODER, lone_surrogate
+from modwright.data.strict_json import decode, lone_surrogate
 from modwright.data.tables import FileRows
 from modwright.data.textual import check_utf8, utf8_chunks, without_lines
 from modwright.errors import DataError
@@ -72,9 +72,11 @@ def _lines(
     pending, dropped = b"", 0
     for chunk in chunks:
         *whole, rest = (pending + chunk).split(b"\n")
+        # The end of a line that is being dropped may begin within a character.
+        sound = bool(dropped)
         if whole:
-            check_utf8(b"\n".join(whole), line, name)
-        elif not chunk:
+            check_utf8(b"\n".join(whole[sound:]), line + sound, name)
+        elif not chunk and not dropped:
             check_utf8(rest, line, name)
         for raw in whole if chunk else [*whole, rest]:
             size, dropped = len(raw) + dropped, 0
@@ -105,7 +107,7 @@ def _parsed(raw: bytes, name: str, line: int) -> dict[str, Any]:
         remedy = "convert the line breaks: tr '\\r' '\\n' < FILE > NEW"
         raise wrong("found a carriage return (CR) alone, expected line breaks LF or CR LF", remedy)
     try:
-        record = DECODER.decode(raw.decode())
+        record = decode(raw.decode())
     except json.JSONDecodeError as error:
         raise wrong(f"is not valid JSON: {error.msg} at column {error.colno}", _ONE_PER_LINE) from None
     except ValueError as error:

@@ -12,6 +12,7 @@ from modwright.data.inputs import add_cells, numbers, require_column
 from modwright.data.nested import nested_claim
 from modwright.data.options import Meaning
 from modwright.data.problems import Problems
+from modwright.data.statements import MAX_LABELS
 from modwright.data.tables import Claim, FileRows
 from modwright.data.wide import with_wide_claims
 from modwright.errors import DataError
@@ -19,7 +20,6 @@ from modwright.schema import FloatArray, TargetKind
 
 _YES, _NO = ("1", "true", "1.0"), ("0", "false", "0.0")
 _BY_NAME = ("labels", "label")
-_MAX_CLASSES = 1_000
 
 
 def with_claims(files: Sequence[FileRows], meaning: Meaning, problems: Problems) -> list[FileRows]:
@@ -99,7 +99,7 @@ def _claimed(
     if not meaning.columns:
         notes.append(f"labels are read from the column '{labels[0]}'")
     if classes:
-        claim = _class_claim(rows, labels[0], problems)
+        claim = _class_claim(rows, labels[0])
     else:
         claim = _column_claim(rows, labels, meaning, problems)
         alone = len(labels) == 1 and not meaning.scores and meaning.kind is None
@@ -121,12 +121,12 @@ def _claimed(
     return dataclasses.replace(rows, columns=columns, claims={meaning.target: claim}, notes=tuple(notes))
 
 
-def _class_claim(rows: FileRows, column: str, problems: Problems) -> Claim:
+def _class_claim(rows: FileRows, column: str) -> Claim:
     """Read one column of class values."""
     cells = _cells(rows.columns[column])
     known = cells.drop_nulls()
     found = known.unique(maintain_order=True).to_list()
-    if len(found) > _MAX_CLASSES:
+    if len(found) > MAX_LABELS:
         raise DataError(
             f"holds {len(found):,} different values in {len(cells):,} rows, expected a few classes",
             file=rows.name,

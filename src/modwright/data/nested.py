@@ -10,7 +10,7 @@ from modwright.data.columnar import pl
 from modwright.data.inputs import add_cells, numbers
 from modwright.data.options import Meaning
 from modwright.data.problems import Problems
-from modwright.data.statements import Statements, found
+from modwright.data.statements import MAX_LABELS, Statements, found
 from modwright.data.tables import Claim, FileRows
 from modwright.errors import DataError
 from modwright.schema import FloatArray, TargetKind
@@ -140,6 +140,13 @@ def _list_claim(rows: FileRows, series: pl.Series, problems: Problems) -> Claim:
     add_cells(flat["row"].to_numpy()[bad], series, rows.lines, rows.name, problems, "names of labels", _NAMES)
     flat = flat.filter(~pl.Series(bad))
     first = flat.group_by("label", maintain_order=True).agg(pl.col("row").first())
+    if len(first) > MAX_LABELS:
+        raise DataError(
+            f"holds {len(first):,} different labels in {len(rows):,} rows, expected a few that come again",
+            file=rows.name,
+            field=series.name,
+            remedy="name the column that holds the labels: --label COL",
+        )
     labels = {label: rows.line(row) for label, row in first.iter_rows()}
     values = np.full((len(rows), len(labels)), np.nan)
     values[known] = 0.0

@@ -46,7 +46,8 @@ def read_parquet(
         raise DataError("has no rows, expected at least one", file=name, remedy="give a file with rows")
     if holds_records(frame, meaning):
         collector = RowCollector(name, meaning, problems)
-        for row, record in enumerate(frame.iter_rows(named=True, buffer_size=_SLICE_ROWS), 1):
+        plain = frame.with_columns([_as_values(series) for series in frame])
+        for row, record in enumerate(plain.iter_rows(named=True, buffer_size=_SLICE_ROWS), 1):
             collector.add(row, record)
         return collector.finish([])
     return RawTable(name, np.arange(1, len(frame) + 1), flat_table(frame, meaning))
@@ -59,6 +60,11 @@ def flat_table(frame: pl.DataFrame, meaning: Meaning) -> pl.DataFrame:
     return frame.with_columns(
         [_as_list(series) if series.name in nested else plain_column(series) for series in frame]
     )
+
+
+def _as_values(series: pl.Series) -> pl.Series:
+    """Return a column of dates and the like as a flat table has it; nested ones and integers are values already."""
+    return series if series.dtype.is_nested() or series.dtype.is_integer() else plain_column(series)
 
 
 def _as_list(series: pl.Series) -> pl.Series:

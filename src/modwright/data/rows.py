@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from array import array
 from typing import Any
 
@@ -13,9 +13,10 @@ from modwright.data.conversations import Conversations
 from modwright.data.nested import NestedLabels
 from modwright.data.options import Meaning
 from modwright.data.problems import Problems
-from modwright.data.statements import Statements, found
-from modwright.data.strict_json import DECODER
+from modwright.data.statements import Statements, found, is_empty_number
+from modwright.data.strict_json import decode
 from modwright.data.tables import MESSAGES_TYPE, FileRows
+from modwright.errors import nearest
 from modwright.schema import Role
 
 _CHUNK_ROWS = 20_000
@@ -41,6 +42,7 @@ class RowCollector:
         self.inputs: list[tuple[str | None, str | None, list[dict[str, str]] | None, float]] = []
         self.others: list[dict[str, Any]] = []
         self.keys: dict[str, None] = {}
+        self.missed = _given_keys(meaning)
         self.input_frames: list[pl.DataFrame] = []
         self.other_frames: list[pl.DataFrame] = []
         self.conversations = Conversations(name, problems)
@@ -49,6 +51,8 @@ class RowCollector:
     def add(self, line: int, record: dict[str, Any]) -> None:
         """Add one record; what is wrong with it becomes a problem."""
         others = dict(record)
+        if self.missed:
+            self.missed = {option: key for option, key in self.missed.items() if key not in record}
         text, messages = self._input(line, others)
         identity = self._id(line, others.pop(self.meaning.id or "id", None))
         weight = self._weight(line, others.pop(self.meaning.weight or "weight", None))
@@ -171,14 +175,10 @@ class RowCollector:
         return None
 
     def _weight(self, line: int, value: Any) -> float:
-        if value is None:
+        if value is None or is_empty_number(value):
             return 1.0
-        if (
-            isinstance(value, int | float)
-            and not isinstance(value, bool)
-            and math.isfinite(value)
-            and value >= 0
-        ):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and 0 <= value <= sys.float_info.max:
             return float(value)
         key = self.meaning.weight or "weight"
         self._wrong(
@@ -224,6 +224,8 @@ class RowCollector:
             self._flush()
         notes += self.conversations.notes()
         number = len(self.lines)
+        if number:
+            self._refuse_missed_keys()
         columns = stack_frames(self.other_frames)
         return FileRows(
             name=self.name,
@@ -235,12 +237,31 @@ class RowCollector:
             nested=self.nested.claims(number),
         )
 
+    def _refuse_missed_keys(self) -> None:
+        """Add a problem for each key that was given and that no record has."""
+        listed = ", ".join(repr(key) for key in list(self.keys)[:40]) or "none"
+        for option, key in self.missed.items():
+            self.problems.add(
+                f"no record has the key '{key}' (--{option}); the other keys are {listed}",
+                file=self.name,
+                field=key,
+                remedy=nearest(key, self.keys),
+            )
+
+
+def _given_keys(meaning: Meaning) -> dict[str, str]:
+    """Return option to key where a record may lack the key; where it may not, every one that does is a problem."""
+    both = meaning.text is not None and meaning.messages is not None
+    options = ("id", "weight", "text", "messages") if both else ("id", "weight")
+    given = {option: getattr(meaning, option) for option in options}
+    return {option: key for option, key in given.items() if key is not None}
+
 
 def _answer(content: str) -> Any:
     """Return the labels of an answer: a JSON list of labels, else one class."""
     if content.lstrip().startswith("["):
         try:
-            listed = DECODER.decode(content)
+            listed = decode(content)
         except (ValueError, RecursionError):
             return content
         return listed if isinstance(listed, list) else content

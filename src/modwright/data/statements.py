@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from array import array
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,8 @@ from modwright.data.problems import Problems
 from modwright.data.tables import Claim
 from modwright.schema import MODERATION_TARGET, TargetKind
 
+#: More than any target has; above it these are texts, and a table of rows and labels would fill the memory.
+MAX_LABELS = 1_000
 _FORMS = 'a list of labels, a string (one class), an object {"label": 0.7} or null'
 
 
@@ -23,10 +26,16 @@ def found(value: Any) -> str:
     if isinstance(value, bool):
         return f"the boolean {str(value).lower()}"
     if isinstance(value, int | float):
-        return f"the number {value}"
+        shown = str(value)
+        return f"the number {shown[:30]}" + ("…" if len(shown) > 30 else "")
     if isinstance(value, str):
         return f"the string {value[:30]!r}" + ("…" if len(value) > 30 else "")
     return "a list" if isinstance(value, list) else "an object"
+
+
+def is_empty_number(value: Any) -> bool:
+    """Say whether a value is NaN: how pandas writes an empty cell in Parquet; the other formats have none."""
+    return isinstance(value, float) and math.isnan(value)
 
 
 @dataclass(slots=True)
@@ -72,6 +81,8 @@ class Statements:
     def __init__(self, name: str, key: str, problems: Problems, *, scores: bool = False) -> None:
         self.name, self.key, self.problems, self.scores = name, key, problems, scores
         self.targets: dict[str, _Gathered] = {}
+        self.full: set[str] = set()
+        self.crowded = False
 
     def add(self, row: int, line: int, stated: Any) -> None:
         """Add one record's labels; null says nothing."""
@@ -98,9 +109,23 @@ class Statements:
 
     def state(self, row: int, line: int, place: str, target: str, value: Any) -> None:
         """Add what one record says about one target, at the key path `place`."""
-        if target not in self.targets:
+        if self.crowded or target in self.full:
+            return
+        gathered = self.targets.setdefault(target, _Gathered())
+        self._gather(gathered, row, line, place, target, value)
+        if len(gathered.labels) > MAX_LABELS:
+            self.full.add(target)
             self.targets[target] = _Gathered()
-        gathered = self.targets[target]
+            self._crowd(line, place, "labels", "name the key that holds the label: --label KEY")
+        if len(self.targets) > MAX_LABELS:
+            self.crowded, self.targets = True, {}
+            self._crowd(line, self.key, "targets", f'write {{"{MODERATION_TARGET}": …}}')
+
+    def _crowd(self, line: int, place: str, what: str, remedy: str) -> None:
+        message = f"found more than {MAX_LABELS:,} different {what}, expected a few that come again"
+        self._wrong(line, place, message, remedy)
+
+    def _gather(self, gathered: _Gathered, row: int, line: int, place: str, target: str, value: Any) -> None:
         if isinstance(value, str):
             if self._agrees(gathered, TargetKind.SINGLE_LABEL, line, place) and self._named(
                 value, line, place
@@ -119,9 +144,7 @@ class Statements:
                 if self._named(label, line, place) and self._scored(score, line, f"{place}.{label}"):
                     gathered.state(row, line, label, math.nan if score is None else float(score))
         else:
-            remedy = (
-                f'quote a class: "{str(value).lower()}"; or state a label: {{"{target}": {{"LABEL": 1}}}}'
-            )
+            remedy = f'quote a class: "{str(value).lower()[:30]}"; or state a label: {{"{target}": {{"LABEL": 1}}}}'
             self._wrong(line, place, f"found {found(value)}, expected {_FORMS}", remedy)
 
     def _agrees(self, gathered: _Gathered, kind: TargetKind, line: int, place: str) -> bool:
@@ -149,7 +172,7 @@ class Statements:
         return False
 
     def _scored(self, score: Any, line: int, place: str) -> bool:
-        if score is None:
+        if score is None or is_empty_number(score):
             return True
         if isinstance(score, bool) or not isinstance(score, int | float):
             remedy = "write 1 or 0 for certain labels, a share in between for soft ones"
@@ -160,6 +183,9 @@ class Statements:
                 "scale it to 0..1; or keep scores in keys of their own and give --score KEY --threshold EXPR"
             )
             self._wrong(line, place, f"found {found(score)}, expected a number in 0..1", remedy)
+            return False
+        if abs(score) > sys.float_info.max:
+            self._wrong(line, place, f"found {found(score)}, expected a finite number", "scale it")
             return False
         return True
 

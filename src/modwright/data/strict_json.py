@@ -1,4 +1,4 @@
-"""JSON as data must be: each key once, finite numbers, no lone surrogates."""
+"""JSON as data must be: each key once, finite numbers, a few levels, no lone surrogates."""
 
 from __future__ import annotations
 
@@ -20,8 +20,36 @@ def _not_finite(constant: str) -> NoReturn:
     raise ValueError(f"found {constant}, expected a finite number or null")
 
 
-#: Decodes strictly; raises JSONDecodeError, or ValueError with what was found, or RecursionError.
-DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_not_finite)
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_not_finite)
+#: More levels than data has, and few enough for what walks over them, however deep the caller's own stack is.
+_MAX_LEVELS = 100
+
+
+def decode(text: str) -> Any:
+    """Decode strictly.
+
+    Raises:
+        JSONDecodeError: not JSON.
+        ValueError: a key twice in one object, or a number that is not finite.
+        RecursionError: nested too deeply.
+    """
+    value = _DECODER.decode(text)
+    if text.count("[") + text.count("{") > _MAX_LEVELS and _is_deeper(value, _MAX_LEVELS):
+        raise RecursionError(f"more than {_MAX_LEVELS} levels")
+    return value
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Say whether lists and objects stand in each other more than so many times."""
+    held = [value]
+    for _ in range(levels):
+        lists = [item.values() if isinstance(item, dict) else item for item in held if _is_nested(item)]
+        held = [inner for items in lists for inner in items]
+    return any(map(_is_nested, held))
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, list | dict)
 
 
 def lone_surrogate(value: Any, place: str) -> tuple[str, str]:

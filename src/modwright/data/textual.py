@@ -53,12 +53,7 @@ def utf8_chunks(
             f"cannot be read: {error.strerror}", file=name, remedy="name a readable file"
         ) from None
     with stream:
-        try:
-            yield from _stripped(_decoded(stream, size, name, reading.encoding, progress), name, notes)
-        except IsADirectoryError:
-            raise DataError(
-                "is a folder, expected a file", file=name, remedy="name the files in it"
-            ) from None
+        yield from _stripped(_decoded(stream, size, name, reading.encoding, progress), name, notes)
 
 
 def _decoded(
@@ -105,8 +100,9 @@ def _undecodable(error: UnicodeError, name: str, encoding: str, line: int) -> Da
     found = "bytes"
     if isinstance(error, UnicodeDecodeError):
         found = f"byte 0x{error.object[error.start]:02x}"
-        done = error.object[: error.start].decode(encoding, "replace") if "16" not in encoding else ""
-        line += done.count("\n")
+        # The error's own codec knows the byte order, which only the file's first bytes tell.
+        codec = encoding if error.encoding == "charmap" else error.encoding
+        line += error.object[: error.start].decode(codec, "replace").count("\n")
     return DataError(
         f"found {found}, which {encoding} does not have",
         file=name,
