@@ -91,7 +91,7 @@ def test_contradicting_options_are_refused(options, tmp_path):
     for given in ({"prompt": "a"}, {"text": "a", "prompt": "b", "response": "c"}, {"threshold": "> 1"}):
         with pytest.raises(UsageError):
             Meaning(**given)
-    with pytest.raises(UsageError, match="named twice"):
+    with pytest.raises(UsageError, match="is given to --label and --score"):
         Meaning(labels=("a",), scores=("a",))
     for delimiter in ("", ",,", '"', "\n", "é"):
         with pytest.raises(UsageError, match="--delimiter is"):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from modwright.data.options import ImportOptions, Progress
+from modwright.data.options import ImportOptions, Progress, check_file_name
 from modwright.data.problems import Problems
 from modwright.data.records import read_records
 from modwright.data.sampling import Sampling
@@ -33,6 +33,9 @@ class GivenFile:
     path: Path
     name: str
     origin: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_file_name(self.name)
 
 
 @dataclass(frozen=True, slots=True)

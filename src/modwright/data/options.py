@@ -26,6 +26,15 @@ def check_split_name(name: str) -> None:
         raise UsageError(f"split name is {name!r}", remedy="use letters, digits, '_', '-' and '.'")
 
 
+def check_file_name(name: str) -> None:
+    """Raise UsageError for the name of a file that is no text, which no message and no dataset could hold."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = name.encode(errors="backslashreplace").decode()
+        raise UsageError("the file's name is not UTF-8", where=shown, remedy="rename the file") from None
+
+
 _NAMED_DELIMITERS = {"\\t": "\t", "tab": "\t"}
 
 #: Called with a file's name, the bytes read so far and its size.
@@ -162,9 +171,21 @@ class Meaning:
             raise UsageError("--rename gives an empty name", remedy="write OLD=NEW")
         if self.threshold is not None and not self.scores:
             raise UsageError("--threshold needs at least one --score column", remedy="give --score COL")
-        twice = [name for name in self.columns if self.columns.count(name) > 1]
-        if twice:
-            raise UsageError(f"column '{twice[0]}' is named twice among --label and --score")
+        self._refuse_two_roles()
+
+    def _refuse_two_roles(self) -> None:
+        """Raise UsageError for a column that is given two meanings: it would be used for one of them only."""
+        roles = [(name, "--label") for name in self.labels] + [(name, "--score") for name in self.scores]
+        for option in ("text", "prompt", "response", "messages", "id", "weight"):
+            roles += [(name, f"--{option}") for name in [getattr(self, option)] if name is not None]
+        first: dict[str, str] = {}
+        for name, option in roles:
+            if name in first:
+                raise UsageError(
+                    f"column '{name}' is given to {first[name]} and {option}",
+                    remedy="give it to one; a copy of the column may have the other meaning",
+                )
+            first[name] = option
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -205,6 +226,7 @@ class ImportOptions:
         seen: set[Path] = set()
         for split, source in pairs:
             check_split_name(split)
+            check_file_name(source)
             path = Path(source).resolve()
             if path in seen:
                 raise UsageError("is given twice", where=source, remedy="name each file once")

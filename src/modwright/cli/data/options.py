@@ -134,7 +134,7 @@ def import_options(given: dict[str, Any]) -> ImportOptions:
         threshold=given["threshold"],
         kind=given["kind"],
         negative=tuple(given["negative"] or ()),
-        declared={name: tuple(value.split(",")) for name, value in pairs(given["declare"], "--declare")},
+        declared={name: _names(value) for name, value in pairs(given["declare"], "--declare")},
         renames=dict(pairs(given["rename"], "--rename")),
         drops=tuple(given["drop"] or ()),
         openai=given["openai"],
@@ -145,6 +145,10 @@ def import_options(given: dict[str, Any]) -> ImportOptions:
         tuple(given["sources"] or ()), given["out"], splits, reading, meaning, given["replace"]
     )
     return dataclasses.replace(options, sampling=_sampling(given, [split for split, _ in options.files()]))
+
+
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in value.split(","))
 
 
 def _sampling(given: dict[str, Any], splits: list[str]) -> dict[str, Sampling]:
