@@ -34,6 +34,33 @@ def test_paths_become_absolute_and_the_tilde_is_known(monkeypatch, tmp_path):
     assert settings.cache_dir == tmp_path / "me" / "cache"
 
 
+def test_an_empty_value_means_not_set(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    environ = {f"MODWRIGHT_{name.upper()}": "" for name in Settings.model_fields}
+    assert load_settings(environ) == load_settings({})
+    assert load_settings({"MODWRIGHT_HOME": "/h", "MODWRIGHT_CACHE": ""}).cache_dir == Path("/h/cache")
+    with pytest.raises(SettingsError, match="MODWRIGHT_PROT"):
+        load_settings({"MODWRIGHT_PROT": ""})
+
+
+@pytest.mark.parametrize("name", ["HOME", "CACHE"])
+def test_the_home_of_nobody_is_told(name):
+    with pytest.raises(SettingsError, match=f"MODWRIGHT_{name} is '~nobody99/x'") as caught:
+        load_settings({f"MODWRIGHT_{name}": "~nobody99/x"})
+    assert caught.value.remedy
+
+
+def test_a_user_without_a_home_folder_is_told_what_to_set(monkeypatch):
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(SettingsError, match="no home folder") as caught:
+        load_settings({})
+    assert "MODWRIGHT_HOME" in str(caught.value)
+    assert load_settings({"MODWRIGHT_HOME": "/h"}).home == Path("/h")
+
+
 def test_an_unknown_variable_names_the_nearest():
     with pytest.raises(SettingsError, match="MODWRIGHT_PROT") as caught:
         load_settings({"MODWRIGHT_PROT": "1"})
@@ -52,7 +79,6 @@ def test_variables_of_the_tests_are_none_of_a_deployments():
         ("PORT", "many"),
         ("PORT", "70000"),
         ("PORT", "-1"),
-        ("PORT", ""),
         ("MAX_INPUTS", "0"),
         ("MAX_INPUTS", "1.5"),
         ("REQUEST_TIMEOUT_S", "0"),

@@ -222,19 +222,6 @@ def pair_input(prompt: str, response: str) -> Input:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """A checked record, for the edges that need one object per row.
-
-    ``labels`` maps target to label to a value in 0..1, None where unknown; an absent target is unknown whole.
-    """
-
-    input: Input
-    labels: Mapping[str, Mapping[str, float | None]]
-    id: str
-    weight: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
 class Scores:
     """Scores of N inputs.
 

@@ -61,6 +61,8 @@ class Settings(BaseModel):
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from the environment.
 
+    An empty value means that a variable is not set.
+
     Raises:
         SettingsError: an unknown MODWRIGHT_ variable (the nearest is named) or a value that does not fit.
     """
@@ -73,13 +75,24 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         if name not in Settings.model_fields:
             known = [_PREFIX + field.upper() for field in Settings.model_fields]
             raise SettingsError(f"unknown variable {key}", remedy=nearest(key, known))
-        values[name] = value
+        if value:  # compose files write MODWRIGHT_CACHE= for what is not set
+            values[name] = value
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         name = _PREFIX + str(first["loc"][0]).upper()
         raise SettingsError(f"{name} is {first['input']!r}: {first['msg']}") from None
-    home = settings.home.expanduser().absolute()
-    cache = settings.cache.expanduser().absolute() if settings.cache is not None else None
-    return settings.model_copy(update={"home": home, "cache": cache})
+    except RuntimeError:
+        raise SettingsError("this user has no home folder", remedy="set MODWRIGHT_HOME to a folder") from None
+    folders = {"home": settings.home, "cache": settings.cache}
+    absolute = {name: path and _absolute(name, path) for name, path in folders.items()}
+    return settings.model_copy(update=absolute)
+
+
+def _absolute(name: str, path: Path) -> Path:
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        message = f"{_PREFIX}{name.upper()} is '{path}': there is no such user"
+        raise SettingsError(message, remedy="give a folder's path") from None

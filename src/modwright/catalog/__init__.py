@@ -7,6 +7,7 @@ whatever a user names as data: paths, patterns, data sets of the hub, web addres
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from modwright.catalog.data_files import SourceFile, fetch_sources
@@ -64,10 +65,14 @@ def fetch_base(
         SourceError: no source could be reached; each is listed with its reason and what to do.
         IntegrityError: a source gave other bytes than the pinned ones, and no other worked.
     """
+    if not name.strip():
+        raise UsageError(
+            "the name of a base is empty", remedy="give a folder, a hub id or a name of the catalog"
+        )
     known = find_base(name)
     if known is not None:
         return fetch_catalog_base(known, settings, progress, accept_terms=accept_terms)
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))  # noqa: PTH111 (Path's own raises where there is no such user)
     if path.is_dir():
         return read_local_base(path.resolve())
     if path.is_file():

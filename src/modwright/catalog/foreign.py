@@ -16,7 +16,7 @@ from modwright.catalog.fetch import (
     fetch_entry,
     manifest_json,
 )
-from modwright.catalog.hub import look_up, take_from_hub
+from modwright.catalog.hub import is_offline, look_up, take_from_hub
 from modwright.catalog.index import UnreachableError
 from modwright.catalog.progress import LogProgress, Progress
 from modwright.catalog.shelf import BASES
@@ -115,7 +115,9 @@ def _pin_and_fetch(name: str, source: HubSource, folder: Path, progress: Progres
     """Fetch a repository's settings, then its weights, and pin what came; useless settings stop it early."""
     try:
         repository = look_up(source)
-    except UnreachableError as error:
+    except SourceError as error:
+        if not (isinstance(error, UnreachableError) or is_offline()):
+            raise
         raise SourceError(error.message, where=error.where, remedy=OFFLINE_REMEDY) from None
     names = set(repository.files)
     require_safe_weights(names, source.label)

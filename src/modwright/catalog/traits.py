@@ -28,6 +28,8 @@ OPTIONAL_FILES = (
 )
 _PICKLES = ("pytorch_model.bin", "model.bin", "pytorch_model.pt", "model.pt")
 _DEFAULT_MAX_TOKENS = 512
+#: Models whose first position embeddings belong to padding, and how many do.
+_PADDED, _PADDING = ("roberta", "xlm-roberta", "mpnet", "camembert"), 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,10 @@ def read_traits(folder: Path) -> Traits:
 
     Raises:
         UsageError: a pooling this program does not have.
-        IntegrityError: a settings file is no JSON.
+        IntegrityError: a settings file is no JSON, or says something that makes no sense.
     """
     config = _settings(folder / "config.json")
+    _refuse_nonsense(config, str(folder / "config.json"))
     max_positions = _max_positions(config)
     return Traits(
         kind=_kind(config),
@@ -79,6 +82,26 @@ def read_traits(folder: Path) -> Traits:
         max_positions=max_positions,
         licence=_licence(folder / "README.md"),
     )
+
+
+def _refuse_nonsense(config: Mapping[str, Any], where: str) -> None:
+    positions, names = config.get("max_position_embeddings"), config.get("architectures")
+    model_type = config.get("model_type")
+    wanted = {
+        "model_type": (model_type is None or isinstance(model_type, str), "a string"),
+        "max_position_embeddings": (not positions or _is_length(positions, config), "a number of tokens"),
+        "architectures": (not names or isinstance(names, list), "a list of names"),
+    }
+    for key, (good, expected) in wanted.items():
+        if not good:
+            message = f"'{key}' is {json.dumps(config[key])[:40]}, {expected} was expected"
+            raise IntegrityError(
+                message, where=where, remedy="take the file from where the base is from again"
+            )
+
+
+def _is_length(positions: Any, config: Mapping[str, Any]) -> bool:
+    return isinstance(positions, int) and positions > (_PADDING if config.get("model_type") in _PADDED else 0)
 
 
 def _kind(config: Mapping[str, Any]) -> BaseKind:
@@ -125,8 +148,7 @@ def _pooling(folder: Path) -> Pooling:
 def _max_positions(config: Mapping[str, Any]) -> int:
     """Return the length the position embeddings allow; RoBERTa's and MPNet's first ones belong to padding."""
     positions = int(config.get("max_position_embeddings") or _DEFAULT_MAX_TOKENS)
-    padded = config.get("model_type") in {"roberta", "xlm-roberta", "mpnet", "camembert"}
-    return positions - 2 if padded else positions
+    return positions - _PADDING if config.get("model_type") in _PADDED else positions
 
 
 def _max_tokens(folder: Path, max_positions: int) -> int:
