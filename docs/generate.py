@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import re
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -16,8 +18,9 @@ from typing import Any
 import typer.main
 
 from modwright.cli.app import load_commands
+from modwright.data.curate import STEPS
 from modwright.errors import ModwrightError
-from modwright.recipe import shipped_recipes
+from modwright.recipe import shipped_data_recipes, shipped_recipes
 from modwright.settings import Settings
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -38,6 +41,7 @@ def pages() -> dict[str, str]:
     made = {
         "cli.md": commands_page(),
         "recipes.md": recipes_page(),
+        "data-recipes.md": data_recipes_page(),
         "settings.md": settings_page(),
         "errors.md": errors_page(),
     }
@@ -123,6 +127,50 @@ RECIPES_INTRODUCTION = """
     On the command line `key.of.table=value` overrides one value. An unknown key is an error that names
     the nearest. The resolved recipe is saved in the artifact as `recipe.toml`.
     """
+
+
+def data_recipes_page() -> str:
+    """Return the page of every curation step with its parameters, and every shipped data recipe."""
+    parts = ["# Data recipes", inspect.cleandoc(DATA_RECIPES_INTRODUCTION), "## Steps"]
+    for name, step in STEPS.items():
+        about, _, attributes = (inspect.getdoc(step) or "").partition("Attributes:")
+        parts += [f"### {name}", _prose(about)]
+        if attributes:
+            parts.append(_step_parameters(step, attributes))
+    folder = resources.files("modwright") / "recipes" / "data"
+    for name in shipped_data_recipes():
+        text = (folder / f"{name}.toml").read_text(encoding="utf-8")
+        parts += [f"## {name}", f"```toml\n{text.strip()}\n```"]
+    return "\n\n".join(parts)
+
+
+DATA_RECIPES_INTRODUCTION = """
+    A data recipe is a `[data]` section: sources, what their columns mean, how rows are split, and curation
+    steps. `modwright data build RECIPE` takes a shipped name or the path of a file of your own, which may
+    say `extends = "civil-comments"` and only what differs; a list such as the steps is replaced whole. A
+    training recipe may carry a `[data]` section as well; training leaves it aside. `key=value` on the
+    command line overrides one value, `data.sources.0.take=1000` one in a list.
+
+    A step is applied to the split `train` alone unless it says `splits = "all"` or names splits. Steps that
+    take labels away concern all splits.
+    """
+
+
+def _prose(text: str) -> str:
+    return "\n\n".join(" ".join(part.split()) for part in text.strip().split("\n\n"))
+
+
+def _step_parameters(step: Any, attributes: str) -> str:
+    """Return the table of a step's parameters, from the docstring and the fields."""
+    defaults = {field.name: field.default for field in dataclasses.fields(step)}
+    rows = ["| parameter | default | meaning |", "|---|---|---|"]
+    parts = re.split(r"^(?=\w+: )", inspect.cleandoc("\n" + attributes), flags=re.MULTILINE)
+    for part in filter(None, parts):
+        name, _, meaning = part.partition(":")
+        default = defaults[name]
+        shown = "required" if default is dataclasses.MISSING else "" if default is None else f"`{default}`"
+        rows.append(f"| `{name}` | {shown} | {_cell(meaning)} |")
+    return "\n".join(rows)
 
 
 def settings_page() -> str:

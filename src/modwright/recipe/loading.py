@@ -94,9 +94,11 @@ def _resolved(name_or_path: str, shelf: str, extensions_left: int) -> tuple[dict
         raise RecipeError(f"extends is {parent!r}, expected the name or path of one recipe", where=where)
     if not extensions_left:
         raise RecipeError(f"more than {_MOST_EXTENSIONS} recipes extend each other", where=where)
-    if parent not in _names(_folder(shelf)):
+    # A training recipe that carries data extends training recipes, and a data recipe data recipes.
+    below_shelf = next((one for one in (shelf, "") if parent in _names(_folder(one))), shelf)
+    if parent not in _names(_folder(below_shelf)):
         parent = str(folder / parent)
-    below, _ = _resolved(parent, shelf, extensions_left - 1)
+    below, _ = _resolved(parent, below_shelf, extensions_left - 1)
     return _merged(below, data), where
 
 
