@@ -273,7 +273,10 @@ def _import_command(plan: _Plan, options: ExportOptions, files: Mapping[str, Map
     if options.format is ExportFormat.OPENAI:
         words.append("--openai")
     if options.one_file:
-        for target in plan.schema.targets:
+        listed = [
+            target for target in plan.schema.targets if not any("," in label for label in target.labels)
+        ]
+        for target in listed:
             words += ["--declare", f"{target.name}={','.join(target.labels)}"]
     else:
         words += ["--schema", str(options.out / MANIFEST)]
