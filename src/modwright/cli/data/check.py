@@ -132,11 +132,12 @@ def check_command(
 def _loaded(given: dict[str, Any]) -> Dataset:
     """Read a dataset folder, or whatever else `data import` reads."""
     from modwright.data.dataset import read_dataset
-    from modwright.pipeline.importing import load_data
 
     (source,) = given["sources"]
     if Path(source).is_dir():
         return read_dataset(Path(source))
+    from modwright.pipeline.importing import load_data
+
     with source_progress() as progress:
         return load_data(import_options(given), load_settings(), progress, progress.read).dataset
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _PIPE_WIDTH = 140
 _SHOWN_PLACES = 3
 _STYLES = {"error": "bold red", "warning": "yellow", "info": "dim"}
-_MOST_PLACE = 60
+_MOST_PLACE = 34
 
 
 def show_findings(source: str, findings: Sequence[Finding], *, as_json: bool) -> None:
