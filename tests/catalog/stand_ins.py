@@ -295,6 +295,7 @@ class Web(_Server):
         self.pause_s = 0.0
         self.status = 200
         self.head_status = 200
+        self.head_length: int | None = None
         self.proves = True
 
     def downloads(self, path: str) -> int:
@@ -310,7 +311,7 @@ class Web(_Server):
         length = len(data) if self.cut else None
         body = data[: len(data) // 2] if self.cut else data
         if request.command == "HEAD":
-            body, length = data, None
+            body, length = data, self.head_length
         headers = {"ETag": f'"{sha256(data)[:8]}"'} if self.proves else {}
         self.send(
             request, 200, body, headers, length=length, chunk_bytes=self.chunk_bytes, pause_s=self.pause_s

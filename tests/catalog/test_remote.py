@@ -71,6 +71,11 @@ def test_a_server_that_refuses_the_question_is_asked_for_the_file(web: Web, sett
     assert list(fetched(f"{web.url}/a.csv", settings).values()) == [CSV]
 
 
+def test_a_wrong_length_beforehand_does_no_harm(web: Web, settings: Settings) -> None:
+    web.files["/a.csv"], web.head_length = CSV, 0
+    assert list(fetched(f"{web.url}/a.csv", settings).values()) == [CSV]
+
+
 def test_a_damaged_copy_is_fetched_again(web: Web, settings: Settings) -> None:
     web.files["/a.csv"] = CSV
     (file,) = fetch_sources(f"{web.url}/a.csv", settings)

@@ -24,6 +24,7 @@ _CONNECT_TIMEOUT = timedelta(seconds=5)
 _READ_TIMEOUT = timedelta(seconds=30)
 _NO_TIMEOUT = timedelta(days=7)  # of a whole download; a stalled one ends after the time for one read
 _RETRIES = 2
+_NO_LENGTH = "Content-Length"
 _NO_TIME = 0.0  # what the client says where the server tells no time
 _STATUS = re.compile(r"status code: (\d{3})")
 _NOT_SAFE = re.compile(r"[^\w.-]")
@@ -165,7 +166,7 @@ def _fetch(file: RemoteFile, settings: Settings, progress: Progress) -> Landed:
         file.folder,
         name,
         identity,
-        lambda path: _download(file, path, meta["size"], progress),
+        lambda path: _download(file, path, progress),
         again=not proven,
     )
 
@@ -176,7 +177,7 @@ def _asked(file: RemoteFile) -> Any:
     try:
         return obstore.head(file.store, file.path)
     except Exception as error:  # see _listed
-        if _status(error) not in (400, 401, 403, 405, 501):
+        if _status(error) not in (400, 401, 403, 405, 501) and _NO_LENGTH not in str(error):
             raise _in_words(error, file.label) from None
     try:
         return obstore.get(file.store, file.path).meta
@@ -184,12 +185,17 @@ def _asked(file: RemoteFile) -> Any:
         raise _in_words(error, file.label) from None
 
 
-def _download(file: RemoteFile, path: Path, size: int, progress: Progress) -> str:
+def _download(file: RemoteFile, path: Path, progress: Progress) -> str:
     """Stream a file to the disk and return its sha256."""
     digest, done = hashlib.sha256(), 0
+    try:
+        answer = _obstore().get(file.store, file.path)
+    except Exception as error:  # see _listed
+        raise _in_words(error, file.label) from None
+    size = answer.meta["size"]
     what = PurePosixPath(urlsplit(file.label).path).name or file.label
     with path.open("wb") as stream, watched(lambda: done, progress, what, size):
-        for chunk in _chunks(file):
+        for chunk in _chunks(answer, file.label):
             stream.write(chunk)
             digest.update(chunk)
             done += len(chunk)
@@ -200,12 +206,12 @@ def _download(file: RemoteFile, path: Path, size: int, progress: Progress) -> st
     return digest.hexdigest()
 
 
-def _chunks(file: RemoteFile) -> Iterator[bytes]:
+def _chunks(answer: Any, label: str) -> Iterator[memoryview]:
     try:
-        for chunk in _obstore().get(file.store, file.path).stream(min_chunk_size=_CHUNK_BYTES):
-            yield memoryview(chunk)  # type: ignore[misc]
+        for chunk in answer.stream(min_chunk_size=_CHUNK_BYTES):
+            yield memoryview(chunk)
     except Exception as error:  # see _listed
-        raise _in_words(error, file.label) from None
+        raise _in_words(error, label) from None
 
 
 def _in_words(error: Exception, label: str) -> ModwrightError:
@@ -231,7 +237,7 @@ def _in_words(error: Exception, label: str) -> ModwrightError:
             f"the server answered {status}", where=label, remedy="try again later; " + _FETCH_YOURSELF
         )
     text = str(error)
-    if "Content-Length" in text:
+    if _NO_LENGTH in text:
         return SourceError(
             "the server does not say how long the file is", where=label, remedy=_FETCH_YOURSELF
         )
