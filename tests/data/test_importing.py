@@ -10,10 +10,12 @@ import time
 
 import pytest
 
+from modwright import files
 from modwright.data.dataset import read_dataset
 from modwright.data.importing import import_dataset
 from modwright.data.options import ImportOptions, Meaning, Reading
 from modwright.errors import DataError, UsageError
+from modwright.files import sha256_file
 
 RUN = "import sys, modwright.cli.data; from modwright.cli.app import app; app(sys.argv[1:])"
 
@@ -53,6 +55,19 @@ def test_the_same_again_succeeds_and_changes_nothing(options):
     first = import_dataset(options())
     second = import_dataset(options())
     assert (second.status, second.id) == ("unchanged", first.id)
+
+
+def test_the_bytes_in_place_are_hashed_once(options, monkeypatch):
+    import_dataset(options())
+    hashed = []
+
+    def counted(path):
+        hashed.append(path.name)
+        return sha256_file(path)
+
+    monkeypatch.setattr(files, "sha256_file", counted)
+    assert import_dataset(options()).status == "unchanged"
+    assert hashed == ["train.parquet"]
 
 
 def test_another_dataset_needs_replace(options):

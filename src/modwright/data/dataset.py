@@ -125,22 +125,31 @@ def hash_values(digest: Any, series: pl.Series) -> None:
 
 
 def write_dataset(dataset: Dataset, folder: Path, *, replace: bool = False) -> Path:
+    """Write a dataset as `store_dataset` does, and return its folder."""
+    store_dataset(dataset, folder, replace=replace)
+    return folder
+
+
+def store_dataset(dataset: Dataset, folder: Path, *, replace: bool = False) -> bool:
     """Write a dataset folder, whole or not at all; the identical dataset in its place is left as it is.
+
+    Returns:
+        Whether the folder held it already.
 
     Raises:
         UsageError: the folder holds something else and `replace` is not set, or something that is no dataset.
     """
-    if holds(folder, dataset.id):
-        if not has_leftovers(folder):
-            return folder
-        replace = True  # a killed process left something beside it, and writing again clears that away
-    with staged_folder(folder, replace=replace, only=MANIFEST) as staging:
+    unchanged = holds(folder, dataset.id)
+    if unchanged and not has_leftovers(folder):
+        return True
+    # What a killed process left beside the identical dataset is cleared away by writing it again.
+    with staged_folder(folder, replace=replace or unchanged, only=MANIFEST) as staging:
         for name, frame in dataset.splits.items():
             path = staging / f"{name}.parquet"
             frame.write_parquet(path, compression="zstd", statistics=False, row_group_size=_HASHED_ROWS)
         rows = {name: len(frame) for name, frame in dataset.splits.items()}
         write_manifest(staging, dataset.id, dataset.schema, rows, dataset.provenance)
-    return folder
+    return unchanged
 
 
 def write_manifest(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from modwright.data.assemble import find_bounds, label_column, split_frame, thresholded
-from modwright.data.dataset import Dataset, holds, make_dataset, write_dataset
+from modwright.data.dataset import Dataset, make_dataset, store_dataset
 from modwright.data.freezing import freeze_schema
 from modwright.data.given import (
     GivenFile,
@@ -55,8 +55,7 @@ def import_dataset(
     if options.out.is_file():
         raise UsageError("is a file, expected a folder", where=str(options.out), remedy="name a folder")
     loaded = load_dataset(options, progress, files)
-    unchanged = holds(options.out, loaded.dataset.id)
-    write_dataset(loaded.dataset, options.out, replace=options.replace)
+    unchanged = store_dataset(loaded.dataset, options.out, replace=options.replace)
     return summarise(loaded.dataset, loaded.notes, str(options.out), "unchanged" if unchanged else "written")
 
 

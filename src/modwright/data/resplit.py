@@ -19,10 +19,9 @@ from modwright.data.dataset import (
     Dataset,
     content_keys,
     groups,
-    holds,
     make_dataset,
     read_dataset,
-    write_dataset,
+    store_dataset,
 )
 from modwright.data.near import Likeness
 from modwright.data.options import DEFAULT_FRACTIONS, TRAIN
@@ -73,11 +72,10 @@ def parse_fractions(text: str) -> dict[str, float]:
 
 
 def split_dataset(options: SplitOptions) -> ImportSummary:
-    """Write a dataset whose training rows are dealt into parts; raises as `resplit`, `write_dataset` do."""
+    """Write a dataset whose training rows are dealt into parts; raises as `resplit`, `store_dataset` do."""
     before = read_dataset(options.source)
     dataset = resplit(before, options.fractions, options.seed, options.group, options.near)
-    unchanged = holds(options.out, dataset.id)
-    write_dataset(dataset, options.out, replace=options.replace)
+    unchanged = store_dataset(dataset, options.out, replace=options.replace)
     kept = [name for name in dataset.splits if name not in options.fractions]
     notes = [f"the split '{name}' is kept as it was" for name in kept]
     return summarise(dataset, notes, str(options.out), "unchanged" if unchanged else "written")

@@ -14,7 +14,7 @@ from modwright.data.curate.part import MemoryStore, Part
 from modwright.data.curate.registry import Planned
 from modwright.data.curate.running import Draft, run_steps
 from modwright.data.curate.steps import CountTokens
-from modwright.data.dataset import Dataset, holds, labels, make_dataset, read_dataset, weights, write_dataset
+from modwright.data.dataset import Dataset, labels, make_dataset, read_dataset, store_dataset, weights
 from modwright.data.summary import ImportSummary, summarise
 from modwright.schema import FloatArray, Schema
 
@@ -39,10 +39,9 @@ class CurateOptions:
 
 
 def curate_dataset(options: CurateOptions) -> ImportSummary:
-    """Write a curated dataset; raises as `curate`, `read_dataset` and `write_dataset` do."""
+    """Write a curated dataset; raises as `curate`, `read_dataset` and `store_dataset` do."""
     dataset = curate(read_dataset(options.source), options.steps, options.seed)
-    unchanged = holds(options.out, dataset.id)
-    write_dataset(dataset, options.out, replace=options.replace)
+    unchanged = store_dataset(dataset, options.out, replace=options.replace)
     notes = step_notes(dataset.provenance["steps"][-len(options.steps) :] if options.steps else [])
     return summarise(dataset, notes, str(options.out), "unchanged" if unchanged else "written")
 
