@@ -90,7 +90,7 @@ def test_split_and_check(run, tmp_path):
     assert body["rows"] == {"train": 70, "dev": 30}
     assert body["targets"][0]["labels"][0]["positives"] == {"train": 35, "dev": 15}
     checked = run("check", "s")
-    assert (checked.exit_code, checked.stdout) == (0, "s: 0 errors, 0 warnings\n")
+    assert (checked.exit_code, checked.stdout) == (0, "s: 0 errors, 0 warnings, 0 notes\n")
 
 
 def test_check_leaves_with_3_on_errors(run, tmp_path):
@@ -100,8 +100,9 @@ def test_check_leaves_with_3_on_errors(run, tmp_path):
     (tmp_path / "a.csv").write_text(CSV + " ;1\n")
     result = run("check", "a.csv", "--score", "score", "--delimiter", ";")
     assert result.exit_code == 3
-    assert "error: 1 row of 'train' without text to judge [empty_text]" in result.stdout
-    assert "at a.csv:6" in result.stdout
+    assert "│ error " in result.stdout
+    assert "empty_text" in result.stdout
+    assert "a.csv:6" in result.stdout
 
 
 def test_progress_is_drawn_on_a_terminal_alone(run, monkeypatch):

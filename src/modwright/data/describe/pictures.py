@@ -135,7 +135,7 @@ def _bars(axes: Any, bars: Sequence[Bar], more: int, title: str) -> None:
     axes.grid(axis="x", color=_GRID)
     axes.set_axisbelow(True)
     axes.spines[:].set_visible(False)
-    if bars:
+    if any(left):
         axes.legend(
             loc="lower right",
             bbox_to_anchor=(1.0, 1.0),
