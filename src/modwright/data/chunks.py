@@ -19,6 +19,7 @@ from modwright.errors import DataError
 from modwright.schema import TargetKind
 
 _CHUNK_ROWS = 100_000
+_FLAT = (pl.String, pl.Boolean)
 
 
 def can_stream(meaning: Meaning) -> bool:
@@ -32,16 +33,24 @@ def can_stream(meaning: Meaning) -> bool:
 
 
 def file_chunks(
-    path: Path, name: str, options: ImportOptions, problems: Problems, progress: Progress | None = None
+    path: Path,
+    name: str,
+    options: ImportOptions,
+    problems: Problems,
+    progress: Progress | None = None,
+    *,
+    labels_only: bool = False,
 ) -> Iterator[FileRows]:
     """Yield a file's rows chunk by chunk; what is wrong is added to `problems`, and nothing more may come.
 
-    CSV, TSV and flat Parquet files are never held as a whole; others are read whole and are one chunk.
+    CSV, TSV and flat Parquet files are never held as a whole; others are read whole and are one chunk. With
+    `labels_only`, where `is_read_twice`, only weights and labels are read; texts and other columns are empty.
     """
     reading, meaning = options.reading, options.meaning
     try:
         if is_parquet(path, reading) and path.is_file() and not holds_records(_head(path, name), meaning):
-            yield from _tables(_parquet_tables(path, name, meaning, progress), meaning, problems)
+            only = frozenset({*meaning.columns, meaning.weight or "weight"}) if labels_only else None
+            yield from _tables(parquet_tables(path, name, meaning, progress, only=only), meaning, problems)
         elif is_delimited(path, reading) and not path.is_dir():
             yield from _tables(delimited_tables(path, name, reading, problems, progress), meaning, problems)
         else:
@@ -75,18 +84,49 @@ def _unreadable(name: str, error: Exception) -> DataError:
     )
 
 
-def _parquet_tables(path: Path, name: str, meaning: Meaning, progress: Progress | None) -> Iterator[RawTable]:
+def parquet_tables(
+    path: Path,
+    name: str,
+    meaning: Meaning,
+    progress: Progress | None = None,
+    *,
+    rows: int | None = None,
+    only: frozenset[str] | None = None,
+) -> Iterator[RawTable]:
+    """Yield a flat Parquet file, or its first rows, chunk by chunk.
+
+    With `only`, other columns are there and have their type, but are not read and hold nothing.
+    """
     lazy, start, size = pl.scan_parquet(path, glob=False, low_memory=True), 0, path.stat().st_size
     total = int(lazy.select(pl.len()).collect().item())
     if not total:
         raise DataError("has no rows, expected at least one", file=name, remedy="give a file with rows")
+    lazy = lazy.head(rows) if rows is not None and rows < total else lazy
+    types = lazy.collect_schema()
+    chosen = [column for column in types if only is None or column in only] or list(types)
+    left_out = {column: dtype for column, dtype in types.items() if column not in chosen}
     try:
-        for frame in lazy.collect_batches(chunk_size=_CHUNK_ROWS, maintain_order=True):
+        for frame in lazy.select(chosen).collect_batches(chunk_size=_CHUNK_ROWS, maintain_order=True):
             for piece in frame.iter_slices(_CHUNK_ROWS):
+                blanks = [pl.lit(None, dtype=dtype).alias(column) for column, dtype in left_out.items()]
                 lines = np.arange(start + 1, start + len(piece) + 1)
-                yield RawTable(name, lines, flat_table(piece, meaning))
+                yield RawTable(
+                    name, lines, flat_table(piece.with_columns(blanks).select(list(types)), meaning)
+                )
                 start += len(piece)
                 if progress is not None:
                     progress(name, size * start // total, size)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _unreadable(name, error) from None
+
+
+def is_read_twice(path: Path, options: ImportOptions) -> bool:
+    """Say whether a file's labels can be read without its texts: Parquet whose columns are all flat."""
+    if not is_parquet(path, options.reading) or not path.is_file():
+        return False
+    try:
+        head = _head(path, str(path))
+    except DataError:
+        return False  # told when it is read
+    plain = all(dtype in _FLAT or dtype.is_numeric() for dtype in head.schema.values())
+    return plain and not holds_records(head, options.meaning)

@@ -1,36 +1,31 @@
 """Rows on disk while a dataset is built: texts and other columns wait in files, labels stay in memory.
 
-A spool holds one split, chunk by chunk, each as two Parquet files: what is judged, and the other columns.
+A spool holds one split. Flat Parquet sources stay as they are and are read again; others are written down chunk by chunk.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from modwright.data.assemble import context_groups, split_frame
+from modwright.data.assemble import split_frame
 from modwright.data.columnar import pl, stack_frames
 from modwright.data.curate.curating import label_series
 from modwright.data.curate.part import Part
 from modwright.data.options import Meaning
+from modwright.data.pieces import ParquetPiece, Piece, WrittenPiece
 from modwright.data.problems import Problems
 from modwright.data.tables import FileRows
+from modwright.files import link_or_copy
 from modwright.schema import IntArray, Schema
 
 _BLOCK_ROWS = 100_000
 _POSITION = "\0position"
 _HEIGHT = "\0height"  # keeps the height where a file has no other column
-
-
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    name: str
-    lines: IntArray
-    inputs: Path
-    columns: Path
 
 
 @dataclass(slots=True)
@@ -46,29 +41,35 @@ class Spool:
     folder: Path
     split: str
     numbers: IntArray | None = None
-    _chunks: list[_Chunk] = field(default_factory=list)
+    _pieces: list[Piece] = field(default_factory=list)
     _heads: list[pl.DataFrame] = field(default_factory=list)
 
     def add(self, rows: FileRows) -> None:
         """Write a chunk of rows."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        number = len(self._chunks)
-        chunk = _Chunk(
-            rows.name,
-            rows.lines,
-            self.folder / f"{number}.inputs.parquet",
-            self.folder / f"{number}.columns.parquet",
-        )
-        inputs = rows.inputs.with_columns(group=context_groups(rows.inputs["messages"]))
-        inputs.write_parquet(chunk.inputs, compression="lz4", statistics=False)
-        rows.columns.write_parquet(chunk.columns, compression="lz4", statistics=False)
-        self._chunks.append(chunk)
+        self._pieces.append(WrittenPiece.write(rows, self.folder, len(self._pieces)))
         self._heads.append(rows.columns.clear())
+
+    def refer(self, path: Path, name: str, count: int, meaning: Meaning, head: pl.DataFrame) -> None:
+        """Take the first rows of a flat Parquet file as they lie there; it may be removed afterwards.
+
+        Args:
+            path: the file.
+            name: how the column `source` calls it.
+            count: how many rows.
+            meaning: how its columns are read.
+            head: its other columns, as `FileRows` has them; their types count.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        own = self.folder / f"{len(self._pieces)}.source.parquet"
+        link_or_copy(path, own)
+        self._pieces.append(ParquetPiece(name, own, count, meaning))
+        self._heads.append(head.clear())
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """Yield id, text, messages, weight and group of all rows, chunk by chunk."""
-        for chunk in self._chunks:
-            yield pl.read_parquet(chunk.inputs)
+        for piece in self._pieces:
+            yield from piece.frames()
 
     def final(
         self, part: Part, split: str, schema: Schema, meaning: Meaning, notes: list[str]
@@ -99,23 +100,21 @@ class Spool:
         """Yield the chosen rows of each chunk and their positions in a part, in the order of the chunks."""
         order = np.argsort(part.rows, kind="stable")
         wanted, start = part.rows[order], 0
-        for chunk in self._chunks:
-            low, high = np.searchsorted(wanted, [start, start + len(chunk.lines)])
-            if high > low:
-                yield self._read(chunk, wanted[low:high] - start, start), order[low:high]
-            start += len(chunk.lines)
+        for piece in self._pieces:
+            low, high = np.searchsorted(wanted, [start, start + piece.count])
+            done = low
+            for rows in piece.rows(wanted[low:high] - start):
+                here = slice(done, done + len(rows))
+                yield self._named(rows, wanted[here]), order[here]
+                done += len(rows)
+            start += piece.count
 
-    def _read(self, chunk: _Chunk, rows: IntArray, start: int) -> FileRows:
-        numbers = rows + start + 1 if self.numbers is None else self.numbers[rows + start]
+    def _named(self, rows: FileRows, stored: IntArray) -> FileRows:
+        """Give rows without an id their number in the sample."""
+        numbers = stored + 1 if self.numbers is None else self.numbers[stored]
         identity = pl.lit(f"{self.split}-") + pl.Series("n", numbers).cast(pl.String)
-        inputs = pl.read_parquet(chunk.inputs)[rows].drop("group")
-        columns = pl.read_parquet(chunk.columns)
-        return FileRows(
-            chunk.name,
-            chunk.lines[rows],
-            inputs.with_columns(id=pl.col("id").fill_null(identity)),
-            columns[rows] if columns.width else columns,
-        )
+        inputs = rows.inputs.with_columns(id=pl.col("id").fill_null(identity))
+        return dataclasses.replace(rows, inputs=inputs, claims={})
 
     def _typed(
         self, rows: FileRows, split: str, schema: Schema, meaning: Meaning, notes: list[str]

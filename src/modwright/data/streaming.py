@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from modwright.data.assemble import find_bounds, label_column, label_values, thresholded
-from modwright.data.chunks import file_chunks
+from modwright.data.chunks import file_chunks, is_read_twice
 from modwright.data.columnar import pl
 from modwright.data.curate.part import Part
 from modwright.data.curate.running import Draft
@@ -126,14 +126,8 @@ def _read_split(
         if file.name in seen:
             raise UsageError("is given twice", where=file.name, remedy="name each file once")
         seen.add(file.name)
-        number = 0
         left = None if needed is None else needed - sum(read.sizes)
-        for rows in file_chunks(file.path, file.name, options, problems, progress):
-            if left is not None and number + len(rows) > left:
-                rows = select(rows, np.arange(left - number))
-            number += _keep(read, rows, options.meaning, problems)
-            if left is not None and number >= left:
-                break
+        number = _read_file(read, file, left, options, problems, progress)
         read.origins.append({"sha256": file.origin.get("sha256") or sha256_file(file.path), **file.origin})
         read.origins[-1]["name"] = file.name
         read.sizes.append(number)
@@ -142,16 +136,35 @@ def _read_split(
     return read
 
 
-def _keep(read: _Read, rows: FileRows, meaning: Meaning, problems: Problems) -> int:
-    """Put a chunk's texts and columns into the spool, and keep what it says about labels."""
-    if len(rows):
-        rows = with_claims([rows], meaning, problems)[0]
-    if not problems.total:
+def _read_file(
+    read: _Read,
+    file: GivenFile,
+    left: int | None,
+    options: ImportOptions,
+    problems: Problems,
+    progress: Progress | None,
+) -> int:
+    """Read a file into a spool, `left` rows at most; return how many there were."""
+    twice = is_read_twice(file.path, options)
+    number, head = 0, pl.DataFrame()
+    for rows in file_chunks(file.path, file.name, options, problems, progress, labels_only=twice):
+        if left is not None and number + len(rows) > left:
+            rows = select(rows, np.arange(left - number))
         if len(rows):
+            rows = with_claims([rows], options.meaning, problems)[0]
+            head = rows.columns
+        if problems.total:
+            continue
+        if len(rows) and not twice:
             read.spool.add(rows)
         weights = rows.inputs.select("weight")
         read.light.append(dataclasses.replace(rows, inputs=weights, columns=pl.DataFrame()))
-    return len(rows)
+        number += len(rows)
+        if left is not None and number >= left:
+            break
+    if twice and number:
+        read.spool.refer(file.path, file.name, number, options.meaning, head)
+    return number
 
 
 def _sampled(read: _Read, options: ImportOptions) -> ReadSplit:
