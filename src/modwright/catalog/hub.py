@@ -17,6 +17,8 @@ from modwright.errors import SourceError
 
 #: A closed network must cost seconds: the first question is asked once, without the library's retries.
 _TIMEOUT_S = 5.0
+#: A data set may have thousands of files, which the hub takes a while to list.
+_LISTING_TIMEOUT_S = 20.0
 _TRUE = {"1", "on", "yes", "true"}
 
 
@@ -52,7 +54,7 @@ def look_up(source: HubSource) -> Repository:
             source.repo,
             revision=source.revision,
             repo_type=source.repo_type,
-            timeout=_TIMEOUT_S,
+            timeout=_TIMEOUT_S if source.repo_type == "model" else _LISTING_TIMEOUT_S,
             files_metadata=True,
         )
     except HfHubHTTPError as error:
