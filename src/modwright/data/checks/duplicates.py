@@ -7,13 +7,15 @@ import numpy as np
 from modwright.data.assemble import normalised
 from modwright.data.checks.examined import Examined
 from modwright.data.checks.findings import Finding, Severity, finding_at, rows_of
-from modwright.data.checks.near import alike_pairs
+from modwright.data.checks.near import MOST_PAIRS, alike_pairs
 from modwright.data.columnar import pl
 from modwright.data.near import Likeness
 from modwright.schema import IntArray
 
 #: Near-duplicates are looked for among at most so many different inputs.
 NEAR_ROWS = 2_000_000
+#: So many pairs are found only where some may have been left unverified.
+_MANY_PAIRS = MOST_PAIRS // 2
 
 
 def duplicates_within(data: Examined) -> list[Finding]:
@@ -88,6 +90,8 @@ def near_duplicates(data: Examined) -> list[Finding]:
     texts, splits, sources, note = _different(data)
     likeness = Likeness()
     earlier, later = alike_pairs(texts, likeness, seed=data.seed)
+    if len(earlier) >= _MANY_PAIRS:
+        note += "; there may be more"
     names = list(data.splits)
     findings = []
     for one, first in enumerate(names):

@@ -33,7 +33,8 @@ def conflicting_labels(data: Examined) -> list[Finding]:
         found = frame.filter(mixed & pl.col(column).is_not_null())
         if len(found):
             number = found["key"].n_unique()
-            message = f"{number:,} input{'s' * (number > 1)} occur with and without the label '{column}'"
+            what = "1 input occurs" if number == 1 else f"{number:,} inputs occur"
+            message = f"{what} with and without the label '{column}'"
             remedy = "decide on one, or give the share of raters as a soft label"
             findings.append(
                 finding_at("conflicting_labels", Severity.WARNING, message, remedy, found["source"])

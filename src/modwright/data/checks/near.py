@@ -32,7 +32,7 @@ _PAIRS = 16_384
 _OWNER_SHIFT, _HASH_SHIFT = np.uint64(48), np.uint64(16)
 #: Proposed pairs whose signatures agree less are not verified, and at most so many are, the likeliest first.
 _PROMISING = 0.55
-MOST_PAIRS = 400_000
+MOST_PAIRS = 100_000
 
 HashArray = NDArray[np.uint64]
 
