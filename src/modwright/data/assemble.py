@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -201,9 +201,8 @@ def context_groups(messages: pl.Series) -> pl.Series:
     """Return (N,) sha256[:16] of all turns but the last, normalised; null for texts and single turns."""
     rows = pl.DataFrame({"messages": messages}).with_row_index("row")
     rows = rows.filter(pl.col("messages").list.len() > 1)
-    groups: list[str | None] = [None] * len(messages)
     if not len(rows):
-        return pl.Series("group", groups, dtype=pl.String)
+        return pl.Series("group", [None] * len(messages), dtype=pl.String)
     turns = rows.select("row", pl.col("messages").list.head(pl.col("messages").list.len() - 1)).explode(
         "messages"
     )
@@ -213,9 +212,24 @@ def context_groups(messages: pl.Series) -> pl.Series:
         content=pl.col("messages").struct.field("content"),
     )
     turns = turns.with_columns(normalised(turns["content"]).alias("content"))
-    contexts: dict[int, list[list[str]]] = {}
-    for row, role, content in turns.iter_rows():
-        contexts.setdefault(row, []).append([role, content])
-    for row, context in contexts.items():
-        groups[row] = hashlib.sha256(json.dumps(context).encode()).hexdigest()[:16]
-    return pl.Series("group", groups, dtype=pl.String)
+    turns = turns.with_columns(quoted=_each_once(turns["content"], json.JSONEncoder().encode))
+    contexts = turns.group_by("row", maintain_order=True).agg(
+        context=pl.format('["{}", {}]', "role", "quoted").str.join(", ")
+    )
+    groups = contexts.select("row", group=_each_once(contexts["context"], _hashed))
+    whole = pl.DataFrame({"row": np.arange(len(messages), dtype=np.uint32)})
+    return whole.join(groups, on="row", how="left", maintain_order="left")["group"]
+
+
+def _hashed(context: str) -> str:
+    return hashlib.sha256(f"[{context}]".encode()).hexdigest()[:16]
+
+
+def _each_once(texts: pl.Series, change: Callable[[str], str]) -> pl.Series:
+    """Return (N,) changed texts; where many are alike, every different one is changed once."""
+    different = texts.unique()
+    if 2 * len(different) > len(texts):
+        return pl.Series([change(text) for text in texts.to_list()], dtype=pl.String)
+    changed = pl.Series([change(text) for text in different.to_list()], dtype=pl.String)
+    pairs = pl.DataFrame({"text": different, "changed": changed})
+    return pl.DataFrame({"text": texts}).join(pairs, on="text", how="left", maintain_order="left")["changed"]

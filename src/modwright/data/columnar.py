@@ -15,6 +15,7 @@ except ImportError as error:  # pragma: no cover - proven by the serve-only inst
 
 __all__ = ["pl", "plain_column", "plain_series", "stack_frames"]
 
+_MOSTLY_DIFFERENT = 0.5  # above this share of different values, telling them apart costs more than it saves
 _NUMBERS = (pl.Int64, pl.Float64)
 _EXACT = 2**53  # above it a Float64 does not hold every whole number
 
@@ -57,9 +58,24 @@ def plain_column(series: pl.Series) -> pl.Series:
         return series.cast(pl.Int64)
     if dtype.is_numeric() and not dtype.is_integer():
         return series.cast(pl.Float64)
-    if dtype.is_nested() or dtype == pl.Binary:
+    if dtype.is_nested():
+        return _nested_text(series)
+    if dtype == pl.Binary:
         return plain_series(series.name, series.to_list()).cast(pl.String)
     return series.cast(pl.String)
+
+
+def _nested_text(series: pl.Series) -> pl.Series:
+    """Return a column of lists or objects as JSON text, as `plain_series` writes it."""
+    different = series.unique() if isinstance(series.dtype, pl.List | pl.Struct) else series
+    if len(different) > _MOSTLY_DIFFERENT * len(series):
+        return plain_series(series.name, series.to_list()).cast(pl.String)
+    texts = plain_series("text", different.to_list()).cast(pl.String)
+    pairs = pl.DataFrame({"value": different, "text": texts})
+    found = pl.DataFrame({"value": series}).join(
+        pairs, on="value", how="left", maintain_order="left", nulls_equal=True
+    )
+    return found["text"].alias(series.name)
 
 
 def stack_frames(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
