@@ -189,6 +189,8 @@ def test_a_missing_file_is_named(load, tmp_path):
 
     with pytest.raises(DataError, match=r"missing\.csv: no such file \(check the path\)"):
         load_dataset(ImportOptions((str(tmp_path / "missing.csv"),), tmp_path / "out"))
+    with pytest.raises(DataError, match="no such file or folder"):
+        load_dataset(ImportOptions((str(tmp_path / "missing"),), tmp_path / "out"))
     with pytest.raises(DataError, match="is a folder"):
         load_dataset(ImportOptions((str(tmp_path),), tmp_path / "out"))
 

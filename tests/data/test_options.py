@@ -64,3 +64,5 @@ def test_a_file_whose_name_is_no_text_is_refused_readably(tmp_path):
         run("import", name, "--label", "rude", "--out", str(tmp_path / "d"))
     str(caught.value).encode()
     assert not (tmp_path / "d").exists()
+    with pytest.raises(UsageError, match="is not UTF-8"):
+        run("import", str(tmp_path / "a.csv"), "--label", "rude", "--out", name)

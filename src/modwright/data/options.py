@@ -27,12 +27,12 @@ def check_split_name(name: str) -> None:
 
 
 def check_file_name(name: str) -> None:
-    """Raise UsageError for the name of a file that is no text, which no message and no dataset could hold."""
+    """Raise UsageError for the name of a file or folder that is no text: no message and no dataset could hold it."""
     try:
         name.encode()
     except UnicodeEncodeError:
         shown = name.encode(errors="backslashreplace").decode()
-        raise UsageError("the file's name is not UTF-8", where=shown, remedy="rename the file") from None
+        raise UsageError("the name is not UTF-8", where=shown, remedy="rename it") from None
 
 
 _NAMED_DELIMITERS = {"\\t": "\t", "tab": "\t"}
@@ -223,6 +223,7 @@ class ImportOptions:
         pairs.sort(key=lambda pair: pair[0] != TRAIN)
         if not pairs:
             raise UsageError("found no file to import", remedy="name one, or give --split NAME=FILE")
+        check_file_name(str(self.out))
         seen: set[Path] = set()
         for split, source in pairs:
             check_split_name(split)

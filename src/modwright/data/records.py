@@ -62,6 +62,8 @@ def _read(
         return read_parquet(path, name, meaning, problems, progress, reading.max_rows)
     if is_delimited(path, reading):
         return read_delimited(path, name, reading, problems, progress)
+    if not path.exists():
+        raise DataError("no such file or folder", file=name, remedy="check the path")
     raise DataError(
         f"the name ends in '{suffix}', expected .csv, .tsv, .jsonl or .parquet",
         file=name,
