@@ -59,11 +59,9 @@ def dataset_to_jsonl(dataset, output_file):
             f.write(json.dumps({"text": row["text"], "labels": {"moderation": labels}}) + "\n")
 
 
-def rows_of(path):
+def rows_of(path, way):
     frame = pd.read_csv(path) if path.suffix == ".csv" else read_parquet(path)
-    columns = list(frame.columns)
-    for values in frame.itertuples(index=False, name=None):
-        yield dict(zip(columns, values, strict=True))
+    return (row for _, row in frame.iterrows()) if way == "iterrows" else frame.to_dict("records")
 
 
 def read_parquet(path):
@@ -72,9 +70,9 @@ def read_parquet(path):
     return pd.DataFrame(pl.read_parquet(path).to_dict(as_series=False))
 
 
-def main(folder, suffix, out):
+def main(folder, suffix, out, way):
     samples = {
-        split: [convert_scores_to_booleans(example) for example in rows_of(folder / f"{split}{suffix}")]
+        split: [convert_scores_to_booleans(example) for example in rows_of(folder / f"{split}{suffix}", way)]
         for split in ("train", "validation", "test")
     }
     samples = {split: filter_dataset(rows) for split, rows in samples.items()}
@@ -87,4 +85,4 @@ def main(folder, suffix, out):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), sys.argv[4])

@@ -1,7 +1,11 @@
-"""Synthetic rows with the columns and rates of civil_comments, and mild texts of about its lengths."""
+"""Synthetic rows with the columns and rates of civil_comments, and mild texts of about its lengths.
+
+python benchmarks/curation_rows.py FOLDER ROWS SUFFIX
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,20 +80,17 @@ _SENTENCES = 50_000
 _CHUNK_ROWS = 200_000
 
 
-def write_splits(folder: Path, rows: int, suffix: str) -> dict[str, Path]:
+def write_splits(folder: Path, rows: int, suffix: str) -> None:
     """Write one file per split, `rows` together; the same rows each time."""
-    paths = {}
     for place, (split, share) in enumerate(SPLITS.items()):
         number, random = round(rows * share), np.random.default_rng([rows, place])
         parts = [folder / f"{split}.{piece}.parquet" for piece, _ in enumerate(_pieces(number))]
         for path, size in zip(parts, _pieces(number), strict=True):
             _rows(size, random).write_parquet(path)
-        paths[split] = folder / f"{split}{suffix}"
-        lazy = pl.scan_parquet(parts)
-        lazy.sink_csv(paths[split]) if suffix == ".csv" else lazy.sink_parquet(paths[split])
+        lazy, whole = pl.scan_parquet(parts), folder / f"{split}{suffix}"
+        lazy.sink_csv(whole) if suffix == ".csv" else lazy.sink_parquet(whole)
         for path in parts:
             path.unlink()
-    return paths
 
 
 def _pieces(number: int) -> Iterator[int]:
@@ -117,3 +118,7 @@ def _pool() -> pl.Series:
     random = np.random.default_rng(0)
     sizes = random.integers(4, 17, _SENTENCES)
     return pl.Series([" ".join(random.choice(_WORDS, size)) + "." for size in sizes])
+
+
+if __name__ == "__main__":
+    write_splits(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -16,9 +16,10 @@ from modwright.data.problems import Problems
 from modwright.data.records import is_delimited, is_parquet, read_records
 from modwright.data.tables import FileRows, RawTable
 from modwright.errors import DataError
-from modwright.schema import TargetKind
+from modwright.schema import IntArray, TargetKind
 
 _CHUNK_ROWS = 100_000
+_NUMBER = "\0number"
 _FLAT = (pl.String, pl.Boolean)
 
 
@@ -116,6 +117,20 @@ def parquet_tables(
                 start += len(piece)
                 if progress is not None:
                     progress(name, size * start // total, size)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _unreadable(name, error) from None
+
+
+def chosen_tables(path: Path, name: str, meaning: Meaning, wanted: IntArray) -> Iterator[RawTable]:
+    """Yield some rows of a flat Parquet file chunk by chunk, by their ascending numbers from 0."""
+    numbers = pl.Series(_NUMBER, wanted, dtype=pl.UInt32)
+    lazy = pl.scan_parquet(path, glob=False, low_memory=True, row_index_name=_NUMBER)
+    try:
+        few = lazy.filter(pl.col(_NUMBER).is_in(numbers.implode()))
+        for frame in few.collect_batches(chunk_size=_CHUNK_ROWS, maintain_order=True):
+            lines = frame[_NUMBER].to_numpy().astype(np.int64) + 1
+            if len(frame):
+                yield RawTable(name, lines, flat_table(frame.drop(_NUMBER), meaning))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _unreadable(name, error) from None
 

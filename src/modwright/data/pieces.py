@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from modwright.data.assemble import context_groups
-from modwright.data.chunks import parquet_tables
+from modwright.data.chunks import chosen_tables, parquet_tables
 from modwright.data.columnar import pl
 from modwright.data.inputs import table_rows
 from modwright.data.labelling import with_claims
 from modwright.data.options import Meaning
 from modwright.data.problems import Problems
-from modwright.data.tables import FileRows, RawTable
+from modwright.data.tables import FileRows
 from modwright.schema import IntArray
 
 
@@ -88,14 +86,9 @@ class ParquetPiece:
 
     def rows(self, wanted: IntArray) -> Iterator[FileRows]:
         """Yield some rows."""
-        start, problems = 0, Problems()
-        for table in parquet_tables(self.path, self.name, self.meaning, rows=self.count):
-            low, high = np.searchsorted(wanted, [start, start + len(table.lines)])
-            here = wanted[low:high] - start
-            start += len(table.lines)
-            if len(here):
-                few = RawTable(self.name, table.lines[here], table.frame[here])
-                yield with_claims([table_rows(few, self.meaning, problems)], self.meaning, problems)[0]
+        problems = Problems()
+        for table in chosen_tables(self.path, self.name, self.meaning, wanted) if len(wanted) else ():
+            yield with_claims([table_rows(table, self.meaning, problems)], self.meaning, problems)[0]
 
 
 def _inputs(rows: FileRows) -> pl.DataFrame:
