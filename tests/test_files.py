@@ -112,6 +112,7 @@ KILLED_AT = {
     "the body's end": "files.sync_tree = die",
     "before the swap": "files._swap_in = die",
     "between the renames": """
+files._exchanged = lambda one, other: False  # as where the system cannot
 rename = Path.rename
 def first_only(self, target):
     rename(self, target)
@@ -119,7 +120,8 @@ def first_only(self, target):
         die()
 Path.rename = first_only
 """,
-    "after the renames": "files.shutil.rmtree = die",
+    "after the renames": "files._exchanged = lambda one, other: False; files.shutil.rmtree = die",
+    "after the exchange": "files.shutil.rmtree = die",
     "while the old one is removed": """
 def half(path, *args, **more):
     os.unlink(Path(path) / "a")

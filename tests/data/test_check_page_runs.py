@@ -43,7 +43,10 @@ def test_the_page_runs(tmp_path, monkeypatch):
 def test_the_page_names_every_code():
     sources = "".join(path.read_text(encoding="utf-8") for path in Path(checks.__file__).parent.glob("*.py"))
     named = set(re.findall(r"`([a-z]+(?:_[a-z]+)*)`", PAGE.read_text(encoding="utf-8")))
-    prefixes = "empty|text|label|labels|duplicate|near|context|rare|conflicting|replacement|mojibake|personal|language|too|likely"
+    prefixes = (
+        "empty|text|label|labels|duplicate|near|context|rare|conflicting|replacement|mojibake|personal|language"
+        "|too|likely"
+    )
     codes = set(re.findall(rf'"((?:{prefixes})(?:_[a-z]+)*)"', sources)) - {
         "label",
         "labels",

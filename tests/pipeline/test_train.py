@@ -274,12 +274,13 @@ elif point == "before the reload":
     train.verify_reload = die
 elif point == "before the rename":
     files._swap_in = die
-elif point == "the old one moved away":
+elif point == "the old one moved away":  # where a system cannot exchange two names in one step
+    files._exchanged = lambda one, other: False
     rename = Path.rename
     Path.rename = lambda self, to: (rename(self, to), die() if str(to).endswith(".old") else None)[0]
 elif point == "before the old one is removed":
     rmtree = files.shutil.rmtree
-    files.shutil.rmtree = lambda path, *a, **k: die() if str(path).endswith(".old") else rmtree(path, *a, **k)
+    files.shutil.rmtree = lambda path, *a, **k: die() if str(path).endswith((".old", ".partial")) else rmtree(path, *a, **k)
 elif point == "before the lock is let go":
     unlink = Path.unlink
     Path.unlink = lambda self, **k: die() if self.name == ".model.lock" else unlink(self, **k)
