@@ -19,7 +19,8 @@ class Sampling:
     """A sample of a stream of rows.
 
     With a seed, the rows come in the very order of ``shuffle(seed, buffer_size)`` of a streamed data set in the
-    library `datasets` (class BufferShuffledExamplesIterable of datasets/iterable_dataset.py): a buffer is filled
+    library `datasets` (class BufferShuffledExamplesIterable of datasets/iterable_dataset.py, the same in versions 2.19
+    to 5.0; 5.2 draws another order): a buffer is filled
     with the first rows; then each further row takes the place of a random one, which comes out; the rest of the
     buffer is shuffled at the end. That library shuffles the order of a data set's files as well; here the files
     stay in their order, so that the samples are the same where a split is one file.
