@@ -4,7 +4,8 @@
 
 Synthetic rows have civil_comments' columns and rates. `--against` is the size at which the cookbook's own loops run
 over the same files, in the same minutes; the JSONL lines of both are compared. Every run is a process of its own, and
-its peak memory is what the kernel counted for it. The same steps then run over the labelled data sets.
+its peak memory is what the kernel counted for it. Then every labelled data set
+is split, freed of (near-)duplicates, capped and exported: `curation_sets.py` says how.
 """
 
 from __future__ import annotations
