@@ -105,6 +105,14 @@ def test_check_leaves_with_3_on_errors(run, tmp_path):
     assert "a.csv:6" in result.stdout
 
 
+def test_a_dataset_needs_no_columns_named(run):
+    run(*IMPORT, "--threshold", ">= median")
+    with pytest.raises(UsageError, match="knows its columns"):
+        run("check", "d", "--text", "nonsense")
+    with pytest.raises(UsageError, match="knows its columns"):
+        run("check", "d", "--take", "3")
+
+
 def test_progress_is_drawn_on_a_terminal_alone(run, monkeypatch):
     assert run(*IMPORT).stderr == ""
     drawn = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modwright.data.columnar import pl
-from modwright.data.curate.curating import draft_of
+from modwright.data.curate.curating import draft_of, finished
 from modwright.data.curate.duplicates import near_groups
 from modwright.data.curate.part import Part
+from modwright.data.curate.running import chosen
 from modwright.data.dataset import (
     Dataset,
     content_keys,
@@ -91,7 +93,8 @@ def resplit(
     """Deal the rows of the split `train` (or of the only one) into parts; the other splits are kept.
 
     Rows of one prompt or conversation, exact duplicates (white space and case aside), near-duplicates where asked
-    for, and rows with the same value in `group` stay together, over any chain.
+    for, and rows with the same value in `group` stay together, over any chain. What was held together for more than its
+    own group or content has one `group` from then on: in folds, intervals and further splits, too.
 
     Raises:
         DataError: a part would be empty, or there are no training rows.
@@ -101,7 +104,8 @@ def resplit(
     frame = dataset.splits[name]
     part = draft_of(dataset).parts[name]
     parts = deal_part(part, fractions, seed, group, near)
-    splits = {one: frame[rows] for one, rows in parts.items()}
+    schema = dataset.schema
+    splits = {one: finished(frame[dealt.rows], dealt, schema, schema) for one, dealt in parts.items()}
     splits |= {other: kept for other, kept in dataset.splits.items() if other != name}
     step = {**split_step(fractions, seed, group, near), "from": dataset.id}
     steps = [*dataset.provenance.get("steps", []), step]
@@ -137,29 +141,41 @@ def dealt_split(splits: Sequence[str], fractions: Mapping[str, float]) -> str:
 
 def deal_part(
     part: Part, fractions: Mapping[str, float], seed: int, group: str | None, near: float | None
-) -> dict[str, IntArray]:
-    """Return part names to ascending positions; rows that belong together stay together, labels spread evenly.
+) -> dict[str, Part]:
+    """Return part names to their rows, in order; rows that belong together stay together, labels spread evenly.
 
     Raises:
         DataError: a part would be empty.
         UsageError: as `resplit` does.
     """
-    parts = split_groups(_row_groups(part, group, near), part.values, fractions, seed)
+    own, joined = _row_groups(part, group, near)
+    part = dataclasses.replace(part, groups=_lasting(own, joined))
+    parts = split_groups(joined.tolist(), part.values, fractions, seed)
     for name, rows in parts.items():
         if not len(rows):
             raise DataError(
                 f"the part '{name}' would be empty: {len(part)} rows do not make enough groups",
                 remedy="give it a larger share, or fewer parts",
             )
-    return parts
+    return {name: chosen(part, rows) for name, rows in parts.items()}
 
 
-def _row_groups(part: Part, column: str | None, near: float | None) -> list[int]:
-    """Return (N,) keys that are equal where rows must stay together."""
+def _lasting(own: NDArray[np.bytes_], joined: IntArray) -> NDArray[np.bytes_]:
+    """Return (N,) the least key of its own among the rows a row was joined with; empty where all have the same."""
+    order = np.lexsort((own, joined))
+    begins = np.flatnonzero(np.append(True, joined[order][1:] != joined[order][:-1])[: len(order)])
+    least, most = own[order][begins], own[order][np.append(begins[1:], len(order)) - 1]
+    sizes = np.diff(np.append(begins, len(order)))
+    result = np.empty_like(own)
+    result[order] = np.repeat(np.where(least == most, b"", least), sizes)
+    return result
+
+
+def _row_groups(part: Part, column: str | None, near: float | None) -> tuple[NDArray[np.bytes_], IntArray]:
+    """Return (N,) the rows' own keys, of group or content, and (N,) numbers, equal where rows must stay together."""
     content = _numbered(part.compute(lambda frame: np.array(content_keys(frame), dtype="S16")))
-    joined = joined_groups(
-        _numbered(part.compute(lambda frame: np.array(groups(frame), dtype="S16"))), content
-    )
+    own = part.compute(lambda frame: np.array(groups(frame), dtype="S16"))
+    joined = joined_groups(_numbered(own), content)
     if near is not None:
         joined = joined_groups(joined, near_groups(part, Likeness(near)))
     if column is not None:
@@ -167,7 +183,7 @@ def _row_groups(part: Part, column: str | None, near: float | None) -> list[int]
         alone = part.compute(lambda frame: frame[column].is_null().to_numpy())
         # A row without a value is held together with nothing but its own content.
         joined = joined_groups(joined, np.where(alone, int(values.max(initial=0)) + 1 + content, values))
-    return [int(key) for key in joined]
+    return own, joined
 
 
 def _numbered(keys: NDArray[Any]) -> IntArray:

@@ -94,7 +94,8 @@ class Spool:
         for rows, positions in self._in_order(part):
             values = label_series(part.values[positions], schema)
             frame = self._typed(rows, split, schema, meaning, notes)
-            yield frame.with_columns(pl.Series("weight", part.weights[positions]), *values), positions
+            weight, group = pl.Series("weight", part.weights[positions]), part.group_column(positions)
+            yield frame.with_columns(weight, group, *values), positions
 
     def _in_order(self, part: Part) -> Iterator[tuple[FileRows, IntArray]]:
         """Yield the chosen rows of each chunk and their positions in a part, in the order of the chunks."""

@@ -16,7 +16,7 @@ from modwright.data.columnar import pl
 from modwright.data.curate import Planned, steps_of
 from modwright.data.curate.curating import draft_of, finished, label_series, step_notes
 from modwright.data.curate.part import Part
-from modwright.data.curate.running import Draft, chosen, run_steps
+from modwright.data.curate.running import Draft, run_steps
 from modwright.data.dataset import Dataset
 from modwright.data.importing import load_dataset
 from modwright.data.options import ImportOptions, Meaning, Reading
@@ -70,7 +70,8 @@ def build_dataset(
     if out.is_file():
         raise UsageError("is a file, expected a folder", where=str(out), remedy="name a folder")
     with _workshop(out) as folder, resolved_files(options, settings, progress) as files:
-        if can_stream(options.meaning):
+        by_column = recipe.split is not None and recipe.split.group is not None  # spools hand on inputs alone
+        if can_stream(options.meaning) and not by_column:
             streamed = stream_dataset(options, folder / "rows", files, read_progress)
             loaded = _Loaded(streamed.draft, streamed.spools, streamed.notes, streamed.provenance)
         else:
@@ -119,8 +120,7 @@ def _dealt(draft: Draft, share: SplitSection) -> tuple[Draft, dict[str, str]]:
     """Deal the training rows into parts; return the draft and, for each split, the one its rows were read for."""
     name = dealt_split(tuple(draft.parts), share.fractions)
     whole = draft.parts[name]
-    positions = deal_part(whole, share.fractions, share.seed, share.group, share.near)
-    parts = {split: chosen(whole, rows) for split, rows in positions.items()}
+    parts = deal_part(whole, share.fractions, share.seed, share.group, share.near)
     origin = dict.fromkeys(parts, name)
     kept = {split: part for split, part in draft.parts.items() if split != name}
     return dataclasses.replace(draft, parts={**parts, **kept}), {**origin, **{split: split for split in kept}}

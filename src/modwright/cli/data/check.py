@@ -42,7 +42,8 @@ from modwright.cli.data.options import (
 )
 from modwright.cli.data.shown import source_progress
 from modwright.cli.view import run_view
-from modwright.data.options import DEFAULT_MAX_RECORD_BYTES
+from modwright.data.options import DEFAULT_MAX_RECORD_BYTES, Meaning, Reading
+from modwright.errors import UsageError
 from modwright.schema import MODERATION_TARGET
 from modwright.settings import load_settings
 
@@ -134,12 +135,19 @@ def _loaded(given: dict[str, Any]) -> Dataset:
     from modwright.data.dataset import read_dataset
 
     (source,) = given["sources"]
+    options = import_options(given)
     if Path(source).is_dir():
+        if (options.reading, options.meaning, options.sampling) != (Reading(), Meaning(), {}):
+            raise UsageError(
+                "is a dataset, which knows its columns, and options say how a file is read",
+                where=source,
+                remedy="leave out --text, --label and the like",
+            )
         return read_dataset(Path(source))
     from modwright.pipeline.importing import load_data
 
     with source_progress() as progress:
-        return load_data(import_options(given), load_settings(), progress, progress.read).dataset
+        return load_data(options, load_settings(), progress, progress.read).dataset
 
 
 def _checked(dataset: Dataset, base: str | None, label_errors: bool, near: bool, *, quiet: bool) -> Checked:

@@ -86,7 +86,8 @@ def finished(frame: pl.DataFrame, part: Part, schema: Schema, before: Schema) ->
     gone = set(_columns(before)) - set(_columns(schema))
     values = label_series(part.values, schema)
     frame = frame.drop([name for name in gone if name in frame.columns])
-    return frame.with_columns(pl.Series("weight", part.weights), *values)
+    group = part.group_column(np.arange(len(part), dtype=np.int64))
+    return frame.with_columns(pl.Series("weight", part.weights), group, *values)
 
 
 def label_series(values: FloatArray, schema: Schema) -> list[pl.Series]:

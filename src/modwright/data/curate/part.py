@@ -47,15 +47,25 @@ class Part:
         rows: (N,) numbers of the chosen rows in the store, in the order they shall have.
         values: (N, L) labels of all targets in schema order, 0..1, NaN unknown.
         weights: (N,) row weights.
+        groups: (N,) keys of rows that a split held together for more than their own group or content; empty where
+            what the store says holds. None: nowhere.
     """
 
     store: Store
     rows: IntArray
     values: FloatArray
     weights: FloatArray
+    groups: NDArray[np.bytes_] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def group_column(self, positions: IntArray) -> pl.Expr:
+        """Return the column `group` of some rows' frames."""
+        if self.groups is None:
+            return pl.col("group")
+        held = pl.Series("held", self.groups[positions].astype(str)).replace("", None)
+        return pl.coalesce(pl.lit(held), pl.col("group")).alias("group")
 
     def compute(self, function: Callable[[pl.DataFrame], NDArray[Any]]) -> NDArray[Any]:
         """Return what a function of frames gives for every row, (N, ...); it sees one chunk at a time."""

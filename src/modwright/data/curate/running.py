@@ -131,6 +131,7 @@ def chosen(
         part.rows[kept],
         part.values[kept] if values is None else values,
         part.weights[kept] if weights is None else weights,
+        None if part.groups is None else part.groups[kept],
     )
 
 
