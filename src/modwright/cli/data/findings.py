@@ -23,6 +23,8 @@ _MOST_PLACE = 34
 
 def show_findings(source: str, findings: Sequence[Finding], *, as_json: bool) -> None:
     """Print what the checks found as a table, the gravest first, or as JSON."""
+    from modwright.data.checks.findings import common_folder
+
     if as_json:
         print(
             json.dumps(
@@ -33,7 +35,10 @@ def show_findings(source: str, findings: Sequence[Finding], *, as_json: bool) ->
     found = Console(highlight=False)
     console = found if found.is_terminal else Console(width=max(found.width, _PIPE_WIDTH), highlight=False)
     if findings:
-        console.print(_table(findings))
+        folder = common_folder(findings)
+        console.print(_table(findings, folder))
+        if folder:
+            console.print(escape(f"where: in {shown(folder)}"), soft_wrap=True)
     counts = ", ".join(_counted(findings, severity) for severity in ("error", "warning", "info"))
     console.print(escape(f"{source}: {counts}"), soft_wrap=True)
 
@@ -44,7 +49,7 @@ def _counted(findings: Sequence[Finding], severity: str) -> str:
     return f"{number} {name}{'s' * (number != 1)}"
 
 
-def _table(findings: Sequence[Finding]) -> Table:
+def _table(findings: Sequence[Finding], folder: str) -> Table:
     table = Table(show_lines=True, header_style="bold", expand=False)
     table.add_column("severity", no_wrap=True)
     table.add_column("code", overflow="fold", min_width=12)
@@ -53,7 +58,7 @@ def _table(findings: Sequence[Finding]) -> Table:
     table.add_column("where", overflow="fold", ratio=2)
     table.add_column("what to do", overflow="fold", ratio=3)
     for finding in findings:
-        places = [_tail(place) for place in finding.places[:_SHOWN_PLACES]]
+        places = [_tail(place.removeprefix(folder)) for place in finding.places[:_SHOWN_PLACES]]
         if finding.rows > len(places) > 0:
             places.append("…")
         severity = str(finding.severity)

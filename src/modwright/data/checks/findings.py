@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -54,6 +56,15 @@ class Finding:
 def finding_at(code: str, severity: Severity, message: str, remedy: str, sources: pl.Series) -> Finding:
     """Return a finding about rows; `sources` (R,) says where each of them stands."""
     return Finding(code, severity, message, remedy, len(sources), tuple(sources.head(_PLACES).to_list()))
+
+
+def common_folder(findings: Sequence[Finding]) -> str:
+    """Return the folder, with its separator, that all places lie in; empty where there is none to leave out."""
+    folders = {place.rpartition("/")[0] for finding in findings for place in finding.places}
+    if not folders or not all(folders) or len({folder.startswith("/") for folder in folders}) > 1:
+        return ""
+    common = posixpath.commonpath(folders)
+    return f"{common}/" if common.strip("/") else ""
 
 
 def rows_of(number: int) -> str:

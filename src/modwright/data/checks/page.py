@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment
 
-from modwright.data.checks.findings import Finding, Severity
+from modwright.data.checks.findings import Finding, Severity, common_folder
 from modwright.render import pages
 
 
@@ -22,7 +22,8 @@ def checks_page(title: str, findings: Sequence[Finding], facts: Mapping[str, Any
     """
     counts = {severity: sum(finding.severity is severity for finding in findings) for severity in Severity}
     template = _environment().get_template("checks.html")
-    return template.render(title=title, findings=findings, facts=facts, counts=counts)
+    folder = common_folder(findings)
+    return template.render(title=title, findings=findings, facts=facts, counts=counts, folder=folder)
 
 
 @cache
