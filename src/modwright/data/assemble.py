@@ -35,15 +35,15 @@ def find_bounds(training: Sequence[FileRows], meaning: Meaning, problems: Proble
     claims = [claim for rows in training for claim in rows.claims.values()]
     bounds: dict[str, float] = {}
     for name in dict.fromkeys(label for claim in claims for label in claim.labels if label in claim.raw):
-        scores = np.concatenate(
-            [claim.values[:, list(claim.labels).index(name)] for claim in claims if name in claim.raw]
-        )
-        if np.isnan(scores).all():
+        parts = [claim.values[:, list(claim.labels).index(name)] for claim in claims if name in claim.raw]
+        if all(np.isnan(part).all() for part in parts):
             problems.add(
                 "no training row has a score", file=training[0].name, field=name, remedy="leave it out"
             )
             continue
-        bounds[name] = threshold.bound_for(scores)
+        bounds[name] = (
+            threshold.bound if threshold.bound is not None else threshold.bound_for(np.concatenate(parts))
+        )
     return bounds
 
 
@@ -54,10 +54,15 @@ def thresholded(rows: FileRows, meaning: Meaning, bounds: Mapping[str, float]) -
     threshold = Threshold.parse(meaning.threshold)
     claims = {}
     for target, claim in rows.claims.items():
-        values = claim.values.copy()
-        for place, label in enumerate(claim.labels):
-            if label in claim.raw and label in bounds:
-                values[:, place] = threshold.apply(values[:, place], bounds[label])
+        waiting = {
+            place: bounds[label]
+            for place, label in enumerate(claim.labels)
+            if label in claim.raw and label in bounds
+        }
+        values = np.empty_like(claim.values)
+        for place in range(values.shape[1]):
+            bound, column = waiting.get(place), claim.values[:, place]
+            values[:, place] = column if bound is None else threshold.apply(column, bound)
         claims[target] = dataclasses.replace(claim, values=values, raw=frozenset())
     return dataclasses.replace(rows, claims=claims)
 

@@ -63,7 +63,7 @@ def table_rows(table: RawTable, meaning: Meaning, problems: Problems) -> FileRow
 
 
 def _nothing(number: int, dtype: Any) -> pl.Series:
-    return pl.Series([None] * number, dtype=dtype)
+    return pl.Series([None], dtype=dtype).new_from_index(0, number)
 
 
 def _contents(
