@@ -178,10 +178,11 @@ def stated(*targets):
 
 
 def test_labels_are_renamed_merged_and_dropped(load):
-    rows = stated(["rude"], ["loud", "odd"], {"rude": 0.3, "loud": None}, {"loud": 0.2, "rude": 0.4}, None)
+    half_known = {"rude": 0.3, "loud": None}, {"rude": 0, "loud": None}, {"rude": 0.9, "loud": None}
+    rows = stated(["rude"], ["loud", "odd"], *half_known, {"loud": 0.2, "rude": 0.4}, None)
     loaded = load({"a.jsonl": rows}, renames={"rude": "bad", "loud": "bad"}, drops=("odd",))
     assert loaded.dataset.schema.target("t").labels == ("bad",)
-    np.testing.assert_equal(values(loaded, "t"), np.array([[1], [1], [0.3], [0.4], [NAN]]))
+    np.testing.assert_equal(values(loaded, "t"), np.array([[1], [1], [NAN], [NAN], [0.9], [0.4], [NAN]]))
     swapped = load({"a.jsonl": rows}, renames={"t/rude": "loud", "loud": "rude"})
     assert swapped.dataset.schema.target("t").labels == ("loud", "rude", "odd")
 

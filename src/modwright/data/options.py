@@ -115,8 +115,8 @@ class Meaning:
         kind: forces the target's kind.
         negative: labels that say "nothing wrong"; empty takes `safe` where it occurs.
         declared: target to labels, in the order the schema shall have.
-        renames: old label to new one; several old ones with one new name merge by their maximum. An old name is
-            `label` or `target/label`.
+        renames: old label to new one; several old ones with one new name merge by their maximum, and are
+            unknown where one of them is and none of the others holds. An old name is `label` or `target/label`.
         drops: labels to leave out, named as in `renames`.
         openai: whether conversations without `labels` end in an assistant's message that is the label, or a
             JSON list of labels, as in OpenAI's fine-tuning files.

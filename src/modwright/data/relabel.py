@@ -10,7 +10,7 @@ import numpy as np
 from modwright.data.options import Meaning
 from modwright.data.tables import Claim, FileRows
 from modwright.errors import UsageError, nearest
-from modwright.schema import FloatArray, TargetKind
+from modwright.schema import POSITIVE_ABOVE, FloatArray, TargetKind
 
 
 def relabelled(files: Sequence[FileRows], meaning: Meaning) -> list[FileRows]:
@@ -98,7 +98,7 @@ def _moved(claim: Claim, names: Mapping[str, str | None], kind: TargetKind | Non
             places.setdefault(new, []).append(place)
             lines[new] = min(line, lines.get(new, line))
     values = np.full((len(claim.values), len(places)), np.nan)
-    merge = _added if exclusive else np.fmax.reduce
+    merge = _added if exclusive else _highest
     for column, merged in enumerate(places.values()):
         values[:, column] = merge(claim.values[:, merged], axis=1)
     closed = claim.closed
@@ -109,6 +109,12 @@ def _moved(claim: Claim, names: Mapping[str, str | None], kind: TargetKind | Non
         closed = closed & ~lost
     declared = frozenset(new for old, new in names.items() if new is not None and old in claim.declared)
     return dataclasses.replace(claim, labels=lines, values=values, closed=closed, declared=declared)
+
+
+def _highest(values: FloatArray, axis: int) -> FloatArray:
+    """Return maxima over an axis, NaN where one is unknown and none of the others holds: it might."""
+    highest = np.fmax.reduce(values, axis=axis)
+    return np.where(np.isnan(values).any(axis=axis) & ~(highest > POSITIVE_ABOVE), np.nan, highest)
 
 
 def _added(values: FloatArray, axis: int) -> FloatArray:
