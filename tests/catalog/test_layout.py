@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import re
+import time
 
-from modwright.catalog.layout import from_card, from_converted, from_names, has_loading_script
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modwright.catalog.layout import Layout, from_card, from_converted, from_names, has_loading_script
 from modwright.catalog.patterns import matching
 from modwright.errors import DataError, NotFoundError, UsageError
 
@@ -28,10 +33,43 @@ FILES = (
         ("*/.*.csv", ["a/.h.csv"]),
         ("1.csv", ["1.csv"]),
         ("1xcsv", []),
+        ("a[!b]1.csv", []),
+        ("a[/]1.csv", []),
+        ("**[!b]1.csv", []),
+        ("[]x[]?csv", []),
+        ("[0-9].csv", ["1.csv"]),
+        ("***/**/*.csv", ["a/1.csv", "a/[x].csv", "a/b/1.csv"]),
+        ("**1.csv", ["1.csv", "a/1.csv", "a/b/1.csv"]),
+        ("a/*1*", ["a/1.csv"]),
+        ("*", ["1.csv"]),
     ],
 )
 def test_patterns(pattern: str, found: list[str]) -> None:
     assert matching(pattern, ["a/b/1.csv", "1.csv", "a/1.csv", "a/.h.csv", "a/[x].csv"]) == found
+
+
+@pytest.mark.parametrize("pattern", ["**/" * 10 + "zz.csv", "*a" * 40 + "b", "**a**/" * 40 + "b"])
+def test_no_pattern_takes_long(pattern: str) -> None:
+    names = ["/".join("a" * 40) + "/x.csv", "a" * 300]
+    start = time.monotonic()
+    assert matching(pattern, names) == []
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("pattern", ["[z-a]*.csv", "[!].csv", "a[].csv", "*" * 1025])
+def test_patterns_that_are_none(pattern: str) -> None:
+    with pytest.raises(UsageError, match=r"is no set of characters|at most 1,024 are read"):
+        matching(pattern, ["a.csv"])
+    with pytest.raises(DataError, match=r"^here: the card's files"):
+        from_card({"configs": [{"data_files": pattern}]}, ["a.csv"], "here")
+
+
+@given(st.text("ab/*?", max_size=12), st.lists(st.text("ab/", min_size=1, max_size=8), max_size=6))
+def test_patterns_are_what_their_regular_expression_says(pattern: str, names: list[str]) -> None:
+    said = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
+    form = "".join(said.get(part, part) for part in parts)
+    assert matching(pattern, names) == sorted(name for name in names if re.fullmatch(form, name))
 
 
 @pytest.mark.parametrize(
@@ -76,6 +114,18 @@ def test_a_card_with_folders_and_a_default() -> None:
 )
 def test_cards_that_name_no_files_say_nothing(card: dict[str, object]) -> None:
     assert from_card(card, FILES, "here") is None
+
+
+@pytest.mark.parametrize("empty", [{"data_dir": "images"}, {"data_files": []}, {"data_files": {}}])
+def test_configurations_without_a_file_that_can_be_read_are_left_out(empty: dict[str, object]) -> None:
+    files = [*FILES, "images/a.png"]
+    assert from_card({"configs": [empty]}, files, "here") is None
+    card = {"configs": [{"config_name": "empty", **empty}, {"config_name": "full", "data_files": FILES[3]}]}
+    layout = from_card(card, files, "here")
+    assert layout is not None
+    assert layout.files(None, None, "here") == ("full", "train", [FILES[3]])
+    with pytest.raises(DataError, match="'empty' has no file that can be read"):
+        Layout({"empty": {}}, "empty").files(None, None, "here")
 
 
 @pytest.mark.parametrize("files", ["none.csv", "README.md", "https://example.org/a.csv"])

@@ -51,6 +51,7 @@ class Layout:
         Raises:
             UsageError: none named where there are several; they are listed.
             NotFoundError: no such configuration or split; those there are, are listed.
+            DataError: the configuration has no files.
         """
         config = config or self.default
         if config is None:
@@ -66,6 +67,12 @@ class Layout:
                 remedy=nearest(config, self.configs),
             )
         splits = self.configs[config]
+        if not splits:
+            raise DataError(
+                f"configuration '{config}' has no file that can be read",
+                file=where,
+                remedy="name another one, or fetch the files yourself and give their paths",
+            )
         if split is None and len(splits) > 1:
             raise UsageError(
                 f"has several splits: {_listed(splits)}",
@@ -85,6 +92,8 @@ class Layout:
 def from_card(card: Mapping[str, Any], files: Iterable[str], where: str) -> Layout | None:
     """Return what the card's `configs` say, or None where it names no files.
 
+    Configurations without a file that can be read (of images, say) are left out.
+
     Raises:
         DataError: the card names files that the repository does not have, or is no list of configurations.
     """
@@ -100,12 +109,14 @@ def from_card(card: Mapping[str, Any], files: Iterable[str], where: str) -> Layo
         name = str(config.get("config_name", DEFAULT_CONFIG))
         folder = str(config.get("data_dir") or "").strip("./")
         below = [file for file in usable if not folder or file.startswith(f"{folder}/")]
+        splits: Splits | None = None
         if config.get("data_files") is not None:
-            configs[name] = _stated_splits(config["data_files"], folder, usable, where)
+            splits = _stated_splits(config["data_files"], folder, usable, where)
         elif folder:
-            configs[name] = _named_splits(below, folder) or {}
-        else:
+            splits = _named_splits(below, folder)
+        if not splits:
             continue
+        configs[name] = splits
         if config.get("default") is True or name == DEFAULT_CONFIG:
             defaults.append(name)
     if not configs:
@@ -169,7 +180,10 @@ def _stated_splits(stated: Any, folder: str, files: list[str], where: str) -> Sp
     splits: Splits = {}
     for split, paths in pairs:
         for path in paths if isinstance(paths, list) else [paths]:
-            found = _found(str(path), folder, files)
+            try:
+                found = _found(str(path), folder, files)
+            except UsageError as error:
+                raise DataError(f"the card's files: {error}", file=where) from None
             if not found:
                 raise DataError(
                     f"the card says that '{path}' is split '{split}', and no data file is called so",
