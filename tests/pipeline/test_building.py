@@ -321,3 +321,51 @@ def test_shipped_data_recipes_have_steps_that_exist(name, tmp_path):
     recipe = load_data_recipe(name)
     assert steps_of(recipe.steps)
     assert import_options(recipe, tmp_path).sampling["train"].take == 1_000_000
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_labels_are_renamed_and_dropped_in_a_stream_as_in_memory(suffix, tmp_path, settings):
+    path = write_recipe(tmp_path, suffix=suffix)
+    renamed = 'seed = 3\ndrop = ["spam"]\nrename = { insult = "rude", threat = "rude" }\n'
+    path.write_text(path.read_text().replace("seed = 3\n", renamed))
+    recipe = load_data_recipe(str(path))
+    build_dataset(recipe, tmp_path / "out", settings)
+    built = read_dataset(tmp_path / "out")
+    assert [target.labels for target in built.schema] == [("rude",)]
+    assert built.id == one_by_one(recipe, tmp_path / "out").id
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_one_file_may_have_columns_that_another_lacks(suffix, tmp_path, settings):
+    whole = pl.read_csv(write_rows(tmp_path / "rows", 60))
+    for name, frame in (("a", whole.drop("year")[:20]), ("b", whole[20:])):
+        path = tmp_path / f"{name}{suffix}"
+        frame.write_csv(path) if suffix == ".csv" else frame.write_parquet(path)
+    sources = "".join(
+        f'[[data.sources]]\nfrom = "{tmp_path / name}{suffix}"\nsplit = "train"\n' for name in ("a", "b")
+    )
+    (tmp_path / "two.toml").write_text(
+        f'[data]\nseed = 0\ntext = "comment"\nscores = ["insult", "threat"]\nthreshold = "> 0.5"\n{sources}'
+    )
+    recipe = load_data_recipe(str(tmp_path / "two.toml"))
+    build_dataset(recipe, tmp_path / "out", settings)
+    built = read_dataset(tmp_path / "out")
+    assert built.id == one_by_one(recipe, tmp_path / "out").id
+    assert built.splits["train"]["year"].null_count() == 20
+
+
+def test_a_label_without_positives_is_refused_unless_a_step_takes_it_out(tmp_path, settings):
+    path = tmp_path / "rows.csv"
+    whole = pl.read_csv(write_rows(tmp_path / "rows", 60)).with_columns(spam=pl.lit(0.1))
+    whole.write_csv(path)
+    text = (
+        '[data]\nseed = 0\ntext = "comment"\nscores = ["insult", "threat", "spam"]\nthreshold = "> 0.5"\n'
+        f'[[data.sources]]\nfrom = "{path}"\nsplit = "train"\n'
+    )
+    (tmp_path / "plain.toml").write_text(text)
+    with pytest.raises(DataError, match="no training row is positive for 'moderation/spam'"):
+        build_dataset(load_data_recipe(str(tmp_path / "plain.toml")), tmp_path / "out", settings)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "curated.toml").write_text(f'{text}[[data.steps]]\nstep = "rare_labels"\nmin_count = 1\n')
+    build_dataset(load_data_recipe(str(tmp_path / "curated.toml")), tmp_path / "out", settings)
+    assert read_dataset(tmp_path / "out").schema.target("moderation").labels == ("insult", "threat")

@@ -140,7 +140,9 @@ def split_frame(
         for place, label in enumerate(target.labels):
             labels.append(pl.Series(label_column(target, label), values[:, place]).fill_nan(None))
     others = _renamed(
-        stack_frames([rows.columns for rows in files]), {series.name for series in labels}, notes
+        stack_frames([rows.columns for rows in files], [len(rows) for rows in files]),
+        {series.name for series in labels},
+        notes,
     )
     recorded = meaning.recorded.columns.get(split, ()) if meaning.recorded else ()
     others = _as_recorded(others, recorded)

@@ -78,11 +78,13 @@ def _nested_text(series: pl.Series) -> pl.Series:
     return found["text"].alias(series.name)
 
 
-def stack_frames(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+def stack_frames(frames: Sequence[pl.DataFrame], heights: Sequence[int] | None = None) -> pl.DataFrame:
     """Put frames of plain columns under each other; a column that one of them lacks is null there.
 
-    Types that differ meet in Float64 where all are numbers, else in String.
+    Types that differ meet in Float64 where all are numbers, else in String. A frame without columns knows no height: where
+    there may be one, `heights` has the rows of each.
     """
+    heights = [frame.height for frame in frames] if heights is None else heights
     types: dict[str, set[Any]] = {}
     for frame in frames:
         for name, dtype in frame.schema.items():
@@ -95,7 +97,11 @@ def stack_frames(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
                 for name, dtype in common.items()
             ]
         )
-        for frame in frames
+        if frame.width
+        else pl.DataFrame(
+            [pl.Series(name, [None], dtype=dtype).new_from_index(0, height) for name, dtype in common.items()]
+        )
+        for frame, height in zip(frames, heights, strict=True)
     ]
     return pl.concat(aligned, how="vertical") if aligned else pl.DataFrame()
 

@@ -63,6 +63,8 @@ def load_dataset(
     options: ImportOptions,
     progress: Progress | None = None,
     files: Mapping[str, Iterable[GivenFile]] | None = None,
+    *,
+    without_positives: bool = False,
 ) -> Loaded:
     """Read labelled files into a dataset without writing anything; raises as `import_dataset` does.
 
@@ -70,6 +72,7 @@ def load_dataset(
         options: what the rows mean, and which of them are taken.
         progress: told the bytes read so far.
         files: the files of every split, `train` first, asked for one by one; None takes the options' plain paths.
+        without_positives: whether declared labels may have no positive training row; steps may take them out yet.
     """
     meaning, problems = options.meaning, Problems()
     if meaning.threshold is not None:
@@ -97,7 +100,7 @@ def load_dataset(
         for split, members in by_split.items()
     }
     problems.raise_any()
-    if meaning.recorded is None:
+    if meaning.recorded is None and not without_positives:
         refuse_declared_without_positive(training, frames, schema, meaning, problems)
     told = import_notes(all_rows, schema, meaning, bounds, has_training=TRAIN in by_split)
     notes = [*told, *notes]

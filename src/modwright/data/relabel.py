@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,6 +13,41 @@ from modwright.data.options import Meaning
 from modwright.data.tables import Claim, FileRows
 from modwright.errors import UsageError, nearest
 from modwright.schema import POSITIVE_ABOVE, FloatArray, TargetKind
+
+
+@dataclass(frozen=True, slots=True)
+class Relabelling:
+    """What becomes of labels: (target, old label) to its new name, and those that go."""
+
+    moves: Mapping[tuple[str, str], str]
+    drops: frozenset[tuple[str, str]]
+
+    @classmethod
+    def of(cls, files: Iterable[FileRows], meaning: Meaning) -> Relabelling:
+        """Resolve the renames and drops over all files; raises as `relabelled` does."""
+        if not meaning.renames and not meaning.drops:
+            return cls({}, frozenset())
+        known = {
+            (target, label)
+            for rows in files
+            for target, claim in rows.claims.items()
+            for label in claim.labels
+        }
+        renames = {option: _meant(option, known, "--rename") for option in meaning.renames}
+        drops = {pair for option in meaning.drops for pair in _meant(option, known, "--drop")}
+        moves = {pair: meaning.renames[option] for option, pairs in renames.items() for pair in pairs}
+        _refuse_clashes(moves, drops, known)
+        return cls(moves, frozenset(drops))
+
+    def apply(self, rows: FileRows, kind: TargetKind | None) -> FileRows:
+        """Return rows with the labels that are left, under their new names."""
+        if not self.moves and not self.drops:
+            return rows
+        claims = {
+            target: _moved(claim, _names(target, claim, self.moves, self.drops), kind)
+            for target, claim in rows.claims.items()
+        }
+        return dataclasses.replace(rows, claims=claims)
 
 
 def relabelled(files: Sequence[FileRows], meaning: Meaning) -> list[FileRows]:
@@ -25,25 +62,8 @@ def relabelled(files: Sequence[FileRows], meaning: Meaning) -> list[FileRows]:
     """
     if meaning.recorded is not None and meaning.recorded.safe is not None:
         files = [_without(rows, meaning.recorded.safe) for rows in files]
-    if not meaning.renames and not meaning.drops:
-        return list(files)
-    known = {
-        (target, label) for rows in files for target, claim in rows.claims.items() for label in claim.labels
-    }
-    renames = {option: _meant(option, known, "--rename") for option in meaning.renames}
-    drops = {pair for option in meaning.drops for pair in _meant(option, known, "--drop")}
-    moves = {pair: meaning.renames[option] for option, pairs in renames.items() for pair in pairs}
-    _refuse_clashes(moves, drops, known)
-    return [
-        dataclasses.replace(
-            rows,
-            claims={
-                target: _moved(claim, _names(target, claim, moves, drops), meaning.kind)
-                for target, claim in rows.claims.items()
-            },
-        )
-        for rows in files
-    ]
+    relabelling = Relabelling.of(files, meaning)
+    return [relabelling.apply(rows, meaning.kind) for rows in files]
 
 
 def _without(rows: FileRows, safe: str) -> FileRows:
@@ -67,7 +87,7 @@ def _meant(option: str, known: set[tuple[str, str]], flag: str) -> list[tuple[st
 
 
 def _refuse_clashes(
-    moves: Mapping[tuple[str, str], str], drops: set[tuple[str, str]], known: set[tuple[str, str]]
+    moves: Mapping[tuple[str, str], str], drops: AbstractSet[tuple[str, str]], known: set[tuple[str, str]]
 ) -> None:
     """Raise UsageError where a new name is another label that neither moves away nor is said to stay."""
     for (target, old), new in moves.items():
@@ -79,7 +99,7 @@ def _refuse_clashes(
 
 
 def _names(
-    target: str, claim: Claim, moves: Mapping[tuple[str, str], str], drops: set[tuple[str, str]]
+    target: str, claim: Claim, moves: Mapping[tuple[str, str], str], drops: AbstractSet[tuple[str, str]]
 ) -> dict[str, str | None]:
     """Return each old label's new name, None where it is dropped."""
     return {

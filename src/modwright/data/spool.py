@@ -25,7 +25,6 @@ from modwright.schema import IntArray, Schema
 
 _BLOCK_ROWS = 100_000
 _POSITION = "\0position"
-_HEIGHT = "\0height"  # keeps the height where a file has no other column
 
 
 @dataclass(slots=True)
@@ -121,9 +120,8 @@ class Spool:
         self, rows: FileRows, split: str, schema: Schema, meaning: Meaning, notes: list[str]
     ) -> pl.DataFrame:
         """Return a split's frame of some rows, every column of the type it has in all chunks."""
-        filled = rows.columns if rows.columns.width else pl.DataFrame({_HEIGHT: [None] * len(rows)})
-        columns = stack_frames([*self._heads, filled])
-        whole = FileRows(rows.name, rows.lines, rows.inputs, columns.drop(_HEIGHT, strict=False))
+        columns = stack_frames([*self._heads, rows.columns], [*(0 for _ in self._heads), len(rows)])
+        whole = FileRows(rows.name, rows.lines, rows.inputs, columns)
         return split_frame([whole], split, schema, meaning, Problems(), notes)
 
     def _reordered(self, pieces: Iterator[tuple[pl.DataFrame, IntArray]]) -> Iterator[pl.DataFrame]:

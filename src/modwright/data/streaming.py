@@ -14,23 +14,23 @@ from typing import Any
 
 import numpy as np
 
-from modwright.data.assemble import find_bounds, label_column, label_values, thresholded
+from modwright.data.assemble import find_bounds, label_values, thresholded
 from modwright.data.chunks import file_chunks, is_read_twice
 from modwright.data.columnar import pl
 from modwright.data.curate.part import Part
 from modwright.data.curate.running import Draft
 from modwright.data.freezing import freeze_schema
 from modwright.data.given import GivenFile, ReadSplit, sampling_notes, select
-from modwright.data.importing import import_notes, import_provenance, refuse_declared_without_positive
+from modwright.data.importing import import_notes, import_provenance
 from modwright.data.labelling import with_claims
 from modwright.data.options import TRAIN, ImportOptions, Meaning, Progress
 from modwright.data.problems import Problems
-from modwright.data.relabel import relabelled
+from modwright.data.relabel import Relabelling
 from modwright.data.spool import Spool
 from modwright.data.tables import FileRows
 from modwright.errors import NotFoundError, UsageError, nearest
 from modwright.files import sha256_file
-from modwright.schema import FloatArray, IntArray, Schema
+from modwright.schema import IntArray, Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def stream_dataset(
     files: Mapping[str, Iterable[GivenFile]],
     progress: Progress | None = None,
 ) -> Streamed:
-    """Read labelled files whose meaning `can_stream`; raises as `load_dataset` does.
+    """Read labelled files whose meaning `can_stream`; raises as `load_dataset` does, but for labels without positives.
 
     Args:
         options: what the rows mean, and which of them are taken.
@@ -91,9 +91,10 @@ def stream_dataset(
     training = [rows for part in read if part.name == TRAIN for rows in part.light]
     bounds = find_bounds(training or [rows for part in read for rows in part.light], meaning, problems)
     problems.raise_any()
+    relabelling = Relabelling.of((rows for part in read for rows in part.light), meaning)
     for part in read:
         for place, rows in enumerate(part.light):  # one by one, so that the scores are let go
-            part.light[place] = relabelled([thresholded(rows, meaning, bounds)], meaning)[0]
+            part.light[place] = relabelling.apply(thresholded(rows, meaning, bounds), meaning.kind)
     every = {part.name: part.light for part in read}
     training = every.get(TRAIN) or [rows for rows_of in every.values() for rows in rows_of]
     others = [rows for name, rows_of in every.items() if name != TRAIN and TRAIN in every for rows in rows_of]
@@ -103,8 +104,6 @@ def stream_dataset(
     notes = [*notes, *sampling_notes(sampled)]
     parts = {part.name: _part(part, schema, meaning, problems) for part in read}
     problems.raise_any()
-    highest = {name: _highest(part.values, schema) for name, part in parts.items()}
-    refuse_declared_without_positive(_one_per_file(training), highest, schema, meaning, problems)
     provenance = import_provenance(sampled, options, bounds)
     spools = {part.name: part.spool for part in read}
     return Streamed(Draft(schema, parts), spools, tuple(dict.fromkeys(notes)), provenance)
@@ -217,10 +216,3 @@ def _part(read: _Read, schema: Schema, meaning: Meaning, problems: Problems) -> 
         return Part(read.spool, np.arange(number, dtype=np.int64), values, weights)
     stored = np.argsort(np.argsort(read.order, kind="stable"), kind="stable")
     return Part(read.spool, read.order, values[stored], weights[stored])
-
-
-def _highest(values: FloatArray, schema: Schema) -> pl.DataFrame:
-    """Return a frame of one row with every label's highest value."""
-    names = [label_column(target, label) for target in schema.targets for label in target.labels]
-    highest = np.fmax.reduce(values, axis=0, initial=0.0)
-    return pl.DataFrame({name: [float(value)] for name, value in zip(names, highest, strict=True)})

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from modwright.catalog import Progress
+from modwright.data.assemble import label_column
 from modwright.data.chunks import can_stream
 from modwright.data.columnar import pl
 from modwright.data.curate import Planned, steps_of
@@ -19,7 +22,7 @@ from modwright.data.curate.part import Part
 from modwright.data.curate.running import Draft, run_steps
 from modwright.data.dataset import Dataset
 from modwright.data.importing import load_dataset
-from modwright.data.options import ImportOptions, Meaning, Reading
+from modwright.data.options import TRAIN, ImportOptions, Meaning, Reading
 from modwright.data.options import Progress as ReadProgress
 from modwright.data.resplit import deal_part, dealt_split, split_step
 from modwright.data.sampling import Sampling
@@ -27,7 +30,7 @@ from modwright.data.spool import Spool
 from modwright.data.streamed import Frames, write_streamed
 from modwright.data.streaming import stream_dataset
 from modwright.data.summary import ImportSummary, summarise
-from modwright.errors import RecipeError, UsageError
+from modwright.errors import DataError, RecipeError, UsageError
 from modwright.files import locked
 from modwright.pipeline.importing import resolved_files
 from modwright.recipe import ColumnMapping, DataSection, SplitSection
@@ -75,7 +78,7 @@ def build_dataset(
             streamed = stream_dataset(options, folder / "rows", files, read_progress)
             loaded = _Loaded(streamed.draft, streamed.spools, streamed.notes, streamed.provenance)
         else:
-            read = load_dataset(options, read_progress, files)
+            read = load_dataset(options, read_progress, files, without_positives=True)
             dataset = read.dataset
             stores = dict.fromkeys(dataset.splits, dataset)
             loaded = _Loaded(draft_of(dataset), stores, read.notes, dataset.provenance)
@@ -100,6 +103,7 @@ def _built(
         share = recipe.split
         done.append(split_step(share.fractions, share.seed, share.group, share.near))
     draft = run_steps(draft, steps, recipe.seed)
+    _refuse_without_positives(draft)
     notes: list[str] = []
     splits = {
         split: _frames(
@@ -114,6 +118,19 @@ def _built(
     told = [*loaded.notes, *dict.fromkeys(notes), *step_notes(draft.log)]
     status = "unchanged" if unchanged else "written"
     return summarise(_light(draft, identity), told, str(options.out), status)
+
+
+def _refuse_without_positives(draft: Draft) -> None:
+    """Raise DataError where no training row is positive for a label that the steps left."""
+    trained = [draft.parts[TRAIN]] if TRAIN in draft.parts else list(draft.parts.values())
+    held = [(part.values > draft.schema.positive_above).any(axis=0) for part in trained]
+    names = [label_column(target, label) for target in draft.schema for label in target.labels]
+    lacking = [name for name, found in zip(names, np.any(held, axis=0), strict=True) if not found]
+    if lacking:
+        raise DataError(
+            f"no training row is positive for {', '.join(map(repr, lacking))}",
+            remedy="take such labels out with `drop` or a step `rare_labels`, or add rows that have them",
+        )
 
 
 def _dealt(draft: Draft, share: SplitSection) -> tuple[Draft, dict[str, str]]:
