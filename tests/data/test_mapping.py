@@ -10,9 +10,10 @@ import pytest
 
 from modwright.data.columnar import pl
 from modwright.data.dataset import inputs, labels
+from modwright.data.options import Recorded
 from modwright.data.relabel import relabelled
 from modwright.errors import DataError, UsageError
-from modwright.schema import TargetKind
+from modwright.schema import Schema, Target, TargetKind
 
 NAN = np.nan
 TURNS = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "silly goose"}]
@@ -268,3 +269,18 @@ def test_many_rows_of_structs_lists_and_conversations_are_read_by_column(load, m
     records = [{"messages": TURNS, "tags": {"x": row % 2 == 0, "y": True}} for row in range(50)]
     loaded = load({"a.parquet": parquet(records)}, labels=("tags",))
     assert values(loaded).sum(axis=0).tolist() == [25, 50]
+
+
+def test_a_recorded_schema_never_lets_labels_go_unread(load):
+    many = Recorded(Schema((Target.create("t", TargetKind.MULTI_LABEL, ["rude"]),)))
+    with pytest.raises(DataError, match="one class per row, but the schema has labels that hold indep"):
+        load({"a.csv": "text,label\nhello,rude\nbye,\n"}, recorded=many)
+    with pytest.raises(DataError, match="says anything; the others are 'mood'"):
+        load({"b.csv": "text,mood\nhello,rude\n"}, recorded=many)
+    with pytest.raises(DataError, match="says anything"):
+        load({"c.jsonl": '{"text": "hello", "rude": 1}\n'}, recorded=many)
+    nothing = load({"d.jsonl": '{"text": "hello", "labels": {}}\n'}, recorded=many)
+    assert nothing.dataset.splits["train"]["t/rude"].to_list() == [None]
+    one = Recorded(Schema((Target.create("t", TargetKind.SINGLE_LABEL, ["0", "1"]),)))
+    classes = load({"e.csv": "text,label\nhello,1\nbye,\n"}, recorded=one)
+    assert values(classes, "t") == pytest.approx(np.array([[0, 1], [NAN, NAN]]), nan_ok=True)

@@ -25,14 +25,17 @@ _BY_NAME = ("labels", "label")
 def with_claims(files: Sequence[FileRows], meaning: Meaning, problems: Problems) -> list[FileRows]:
     """Give every file without record-form labels the claims of its label and score columns.
 
-    One label column holds 0/1 where all cells of all files are 0, 1, true or false; else it holds classes.
+    One label column holds 0/1 where all cells of all files are 0, 1, true or false; else it holds classes. With a
+    recorded schema rows whose `labels` are all empty say just that: nothing is known.
 
     Raises:
         DataError: a file without usable label columns; the message lists its columns.
     """
     files = [with_wide_claims(rows, meaning, problems) for rows in files]
     plain = [rows for rows in files if not rows.claims]
-    if not plain or (meaning.recorded is not None and not meaning.columns):
+    if meaning.recorded is not None and not meaning.columns:
+        plain = [rows for rows in plain if not rows.stated]
+    if not plain:
         return files
     columns = {rows.name: _label_columns(rows, meaning) for rows in plain}
     classes = _hold_classes(plain, columns, meaning)
@@ -69,6 +72,9 @@ def _hold_classes(files: Sequence[FileRows], columns: dict[str, tuple[str, ...]]
         return False
     if meaning.kind is not None:
         return meaning.kind is TargetKind.SINGLE_LABEL
+    recorded = meaning.recorded.schema.targets if meaning.recorded is not None else ()
+    if any(target.name == meaning.target and target.kind is TargetKind.SINGLE_LABEL for target in recorded):
+        return True
     flags = [*_YES, *_NO]
     cells = [_cells(rows.columns[columns[rows.name][0]]).str.to_lowercase() for rows in files]
     return any(not bool(series.drop_nulls().is_in(flags).all()) for series in cells)

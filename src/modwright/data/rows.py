@@ -38,6 +38,7 @@ class RowCollector:
         self.name, self.meaning, self.problems = name, meaning, problems
         self.record_form = not meaning.columns
         self.statements = Statements(name, _LABELS, problems)
+        self.stated = False
         self.lines = array("q")
         self.inputs: list[tuple[str | None, str | None, list[dict[str, str]] | None, float]] = []
         self.others: list[dict[str, Any]] = []
@@ -58,6 +59,7 @@ class RowCollector:
         weight = self._weight(line, others.pop(self.meaning.weight or "weight", None))
         if self.record_form:
             stated = others.pop(_LABELS, None)
+            self.stated = self.stated or stated is not None
             if self.meaning.openai and stated is None:
                 text, messages = self._answered(line, messages)
             self.statements.add(len(self.lines), line, stated)
@@ -235,6 +237,7 @@ class RowCollector:
             claims=self.statements.claims(number),
             notes=tuple(notes),
             nested=self.nested.claims(number),
+            stated=self.stated,
         )
 
     def _refuse_missed_keys(self) -> None:

@@ -60,6 +60,7 @@ class FileRows:
     claims: dict[str, Claim] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     nested: dict[str, Claim] = field(default_factory=dict)
+    stated: bool = False
 
     def line(self, row: int) -> int:
         """Return the line of a row."""
