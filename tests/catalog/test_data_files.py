@@ -17,7 +17,7 @@ import pytest
 import zstandard
 from stand_ins import Web, sha256
 
-from modwright.catalog import SourceFile, fetch_sources
+from modwright.catalog import SourceFile, fetch_sources, spec_label
 from modwright.catalog.unpack import scratch_folder
 from modwright.errors import DataError, SourceError, UsageError
 from modwright.settings import Settings
@@ -203,3 +203,36 @@ def test_unpacking_a_large_file_takes_little_memory(tmp_path: Path) -> None:
             peaks.append(int(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
             assert time.monotonic() - start < 60
     assert max(peaks[2:]) - max(peaks[:2]) < 80_000, f"peaks in KB: {peaks}"
+
+
+@pytest.mark.parametrize(
+    ("spec", "label"),
+    [
+        ("a/b?.csv", "a/b?.csv"),
+        ("-", "-"),
+        ("HTTPS://user:secret@h:80/a.csv?token=secret#secret", "https://h:80/a.csv"),
+        ("http://[::1]:8/@a.csv", "http://[::1]:8/@a.csv"),
+        ("https://h?token=secret/a.csv", "https://h"),
+        ("ftp://user:sec/secret@h/a.csv", "ftp://…"),
+        ("ftp://user:#secret@h/a.csv", "ftp://user:"),
+        ("ftp://user:s#secret@h/a.csv", "ftp://…"),
+        ("s3://key:secret@b/a?.csv", "s3://b/a?.csv"),
+        ("hf://a/b@main#c:train", "hf://a/b@main#c:train"),
+    ],
+)
+def test_what_messages_call_a_source(spec: str, label: str) -> None:
+    assert spec_label(spec) == label
+
+
+@pytest.mark.parametrize(
+    "spec", ["ftp://user:secret@h/a.csv?token=secret", "hf://secret@x", "S3://a:secret@b"]
+)
+def test_errors_hold_no_secret(settings: Settings, spec: str) -> None:
+    with pytest.raises(UsageError) as failed:
+        list(fetch_sources(spec, settings))
+    assert "secret" not in str(failed.value)
+
+
+def test_schemes_in_capitals(web: Web, settings: Settings) -> None:
+    web.files["/a.csv"] = TEXT
+    assert read(f"{web.url}/a.csv".replace("http", "HTTP"), settings) == TEXT

@@ -64,6 +64,13 @@ def hub(monkeypatch):
     server.close()
 
 
+@pytest.fixture
+def web():
+    server = stand_ins.Web()
+    yield server
+    server.close()
+
+
 def run(*arguments, stdin=None):
     result = CliRunner().invoke(data_app, list(arguments), input=stdin)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
@@ -232,6 +239,17 @@ def test_a_file_is_checked_from_anywhere(hub, here):
     result = run("check", "hf://google/civil_comments:test", "--score", "toxicity", "--take", "30", "--json")
     assert result.exit_code in (0, 3)
     assert "findings" in json.loads(result.stdout)
+
+
+def test_a_check_shows_no_secret_of_an_address(web, here):
+    web.files["/a.csv"] = CSV.encode()
+    address = f"{web.url}/a.csv?token=secret".replace("://", "://user:secret@")
+    result = run("check", address, "--label", "rude", "--html", "page.html")
+    assert f"{web.url}/a.csv: " in result.stdout
+    assert "secret" not in result.stdout + Path("page.html").read_text()
+    with pytest.raises(UsageError, match="given twice") as failed:
+        run("import", address, address, "--label", "rude", "--out", "d")
+    assert "secret" not in str(failed.value)
 
 
 def test_as_functions(hub, settings, here):

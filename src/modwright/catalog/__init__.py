@@ -23,6 +23,7 @@ from modwright.catalog.fetch import (
 from modwright.catalog.foreign import fetch_hub_base, hub_source, read_local_base, read_manifest
 from modwright.catalog.progress import Progress, TerminalProgress
 from modwright.catalog.shelf import BASES, DATA_SETS, DEFAULT_BASE, base, data_set, find_base
+from modwright.catalog.specs import spec_label
 from modwright.errors import IntegrityError, NotFoundError, UsageError
 from modwright.settings import Settings
 
@@ -45,6 +46,7 @@ __all__ = [
     "fetch_data",
     "fetch_sources",
     "is_cached",
+    "spec_label",
 ]
 
 

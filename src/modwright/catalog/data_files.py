@@ -13,6 +13,7 @@ from modwright.catalog.datasets import PREFIX, fetch_hub_files
 from modwright.catalog.patterns import has_magic
 from modwright.catalog.progress import LogProgress, Progress
 from modwright.catalog.remote import fetch_remote
+from modwright.catalog.specs import spec_label, with_plain_scheme
 from modwright.catalog.unpack import COMPRESSED, save_stdin, scratch_folder, unpack
 from modwright.errors import DataError, UsageError
 from modwright.settings import Settings
@@ -66,7 +67,7 @@ def fetch_sources(
     if spec == STDIN:
         yield from _stdin(settings, format)
         return
-    for source in _located(spec, settings, told):
+    for source in _located(with_plain_scheme(spec), settings, told):
         if Path(source.path).suffix.lower() not in COMPRESSED:
             yield source
             continue
@@ -94,7 +95,7 @@ def _located(spec: str, settings: Settings, progress: Progress) -> Iterator[Sour
     else:
         raise UsageError(
             f"has the scheme '{spec.partition('://')[0]}', which is not known",
-            where=spec,
+            where=spec_label(spec),
             remedy="give a path, hf://, https:// or s3://",
         )
 

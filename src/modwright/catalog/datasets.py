@@ -15,6 +15,7 @@ from modwright.catalog.index import UnreachableError
 from modwright.catalog.landing import Landed, land
 from modwright.catalog.layout import Layout, from_card, from_converted, from_names, has_loading_script
 from modwright.catalog.progress import LogProgress, Progress
+from modwright.catalog.specs import spec_label
 from modwright.catalog.unpack import scratch_folder
 from modwright.errors import DataError, IntegrityError, SourceError, UsageError
 from modwright.files import locked, read_json, sha256_file, write_text_atomic
@@ -61,7 +62,7 @@ class HubSpec:
         if found is None or ".." in spec:
             raise UsageError(
                 "is not hf://OWNER/NAME[@REVISION][#CONFIG][:SPLIT]",
-                where=spec,
+                where=spec_label(spec),
                 remedy="for example hf://google/civil_comments:train",
             )
         return cls(found["repo"], found["revision"] or MAIN, found["config"], found["split"])

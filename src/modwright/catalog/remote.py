@@ -16,6 +16,7 @@ from modwright.catalog.index import UnreachableError
 from modwright.catalog.landing import Landed, land, read_landed
 from modwright.catalog.patterns import has_magic, literal_prefix, matching
 from modwright.catalog.progress import Progress, watched
+from modwright.catalog.specs import spec_label
 from modwright.errors import DataError, MissingExtraError, ModwrightError, SourceError, UsageError
 from modwright.settings import Settings
 
@@ -78,7 +79,7 @@ def fetch_remote(spec: str, settings: Settings, progress: Progress) -> Iterator[
     if not bucket or not key or key.endswith("/"):
         raise UsageError(
             "names no file",
-            where=spec,
+            where=spec_label(spec),
             remedy="write s3://BUCKET/KEY, or a pattern: s3://BUCKET/FOLDER/*.parquet",
         )
     store = _bucket(bucket)

@@ -230,6 +230,8 @@ class ImportOptions:
             check_file_name(source)
             path = Path(source).resolve()
             if path in seen:
-                raise UsageError("is given twice", where=source, remedy="name each file once")
+                address = "://" in source and not source.startswith(("hf://", "s3://"))
+                shown = f"an address of the split '{split}'" if address else source  # it may hold a password
+                raise UsageError("is given twice", where=shown, remedy="name each file once")
             seen.add(path)
         return pairs

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from modwright.catalog import spec_label
 from modwright.cli.data.findings import show_findings
 from modwright.cli.data.group import data_app
 from modwright.cli.data.options import (
@@ -124,8 +125,8 @@ def check_command(
         from modwright.files import write_text_atomic
         from modwright.pipeline.describing import dataset_facts
 
-        write_text_atomic(html, checks_page(source, checked.findings, dataset_facts(dataset)))
-    show_findings(source, checked.findings, as_json=as_json)
+        write_text_atomic(html, checks_page(spec_label(source), checked.findings, dataset_facts(dataset)))
+    show_findings(spec_label(source), checked.findings, as_json=as_json)
     if any(finding.severity == "error" for finding in checked.findings):
         raise typer.Exit(_FAILED_CHECK)
 
