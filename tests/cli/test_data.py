@@ -113,6 +113,33 @@ def test_a_dataset_needs_no_columns_named(run):
         run("check", "d", "--take", "3")
 
 
+def test_nothing_but_its_own_earlier_output_is_replaced(run, tmp_path, monkeypatch):
+    run(*IMPORT, "--threshold", ">= median")
+    for _ in range(2):
+        run("check", "d", "--html", "page.html")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    def never(*_, **__):
+        raise AssertionError("refused before any work")
+
+    monkeypatch.setattr("modwright.data.dataset.read_dataset", never)
+    page, listed, folder = "is no page of findings", "is no list of label errors", "^d: is a folder"
+    for option, name, message in (
+        ("--html", "d/dataset.json", page),
+        ("--html", "a.csv", page),
+        ("--html", "d", folder),
+        ("--errors-out", "a.csv", listed),
+        ("--errors-out", "d", "ends in ''"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            run("check", "d", option, name)
+    with pytest.raises(UsageError, match="is --html and --errors-out"):
+        run("check", "d", "--html", "e.csv", "--errors-out", "e.csv")
+    with pytest.raises(UsageError, match="d: exists already and holds something else"):
+        run("describe", "d", "--out", "d")
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
 def test_progress_is_drawn_on_a_terminal_alone(run, monkeypatch):
     assert run(*IMPORT).stderr == ""
     drawn = []

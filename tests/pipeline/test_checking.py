@@ -50,6 +50,13 @@ def test_labels_are_doubted_out_of_fold(dataset, recipe, settings, monkeypatch, 
     assert len(json.loads((tmp_path / "e.json").read_text())) == len(found.errors)
     with pytest.raises(UsageError, match=r"\.txt"):
         write_label_errors(found.errors, tmp_path / "e.txt")
+    for name in ("e.csv", "e.json", "e.jsonl"):
+        for rows in (found.errors[:0], found.errors):
+            write_label_errors(rows, tmp_path / name)  # in place of an earlier one, with rows or without
+        (tmp_path / name).write_text('[{"text": "mine"}]')
+        with pytest.raises(UsageError, match="is no list of label errors"):
+            write_label_errors(found.errors, tmp_path / name)
+        assert "mine" in (tmp_path / name).read_text()
 
 
 def test_a_description_is_a_folder_written_whole(dataset, settings, tmp_path, tiny_base_folder):
@@ -59,6 +66,12 @@ def test_a_description_is_a_folder_written_whole(dataset, settings, tmp_path, ti
     assert {path.name for path in paths} >= {JSON, PAGE, "distribution-1.png"}
     assert json.loads((out / JSON).read_text())["id"] == dataset.id
     assert write_description(found, "set", dataset_facts(dataset), out) == paths, "an earlier one is replaced"
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"described: exists already and holds something else: 'notes\.txt'"):
+        write_description(found, "set", dataset_facts(dataset), out)
+    assert (out / "notes.txt").read_text() == "mine"
+    with pytest.raises(UsageError, match="is a file, a folder is written"):
+        write_description(found, "set", dataset_facts(dataset), out / "notes.txt")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "mine.txt").write_text("x")
     with pytest.raises(UsageError, match="something else"):

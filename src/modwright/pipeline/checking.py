@@ -13,11 +13,11 @@ from modwright.catalog import Progress, fetch_base
 from modwright.data.checks import Finding, TokenCounts, check_dataset, gravest_first, label_errors
 from modwright.data.columnar import pl
 from modwright.data.dataset import Dataset
-from modwright.errors import UsageError
 from modwright.files import write_text_atomic
 from modwright.models.features import Progress as EmbeddingProgress
 from modwright.models.tokens import TOKENIZER_FILE, Tokenizer
 from modwright.pipeline.bases import open_bases
+from modwright.pipeline.outputs import refuse_list
 from modwright.pipeline.rows import rows_of, training_split
 from modwright.recipe import load_recipe
 from modwright.schema import FloatArray, Input, IntArray
@@ -27,7 +27,6 @@ from modwright.training.frozen import fit
 
 #: The recipe whose models doubt the labels.
 RECIPE = "fast"
-_FORMS = (".csv", ".json", ".jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +136,9 @@ def write_label_errors(rows: pl.DataFrame, path: Path) -> None:
     """Write the list of likely label errors as its suffix says; it holds no texts.
 
     Raises:
-        UsageError: the suffix is none of .csv, .json and .jsonl.
+        UsageError: the suffix is none of .csv, .json and .jsonl, or something else is there.
     """
-    check_form(path)
+    refuse_list(path)
     if path.suffix.lower() == ".csv":
         text = rows.write_csv()
     elif path.suffix.lower() == ".jsonl":
@@ -147,9 +146,3 @@ def write_label_errors(rows: pl.DataFrame, path: Path) -> None:
     else:
         text = json.dumps(rows.to_dicts(), indent=2, ensure_ascii=False) + "\n"
     write_text_atomic(path, text)
-
-
-def check_form(path: Path) -> None:
-    """Raise UsageError unless a list of label errors can be written to a file of that name."""
-    if path.suffix.lower() not in _FORMS:
-        raise UsageError(f"ends in '{path.suffix}'", where=str(path), remedy=f"name it {', '.join(_FORMS)}")

@@ -10,13 +10,14 @@ from modwright.data.dataset import Dataset
 from modwright.data.describe import Description, describe
 from modwright.data.describe.page import describe_page
 from modwright.data.describe.pictures import draw_pictures
-from modwright.errors import UsageError
 from modwright.files import staged_folder, write_json, write_text_atomic
 from modwright.pipeline.checking import base_tokens
+from modwright.pipeline.outputs import DESCRIPTION_JSON as JSON
+from modwright.pipeline.outputs import DESCRIPTION_PAGE as PAGE
+from modwright.pipeline.outputs import refuse_description
 from modwright.render.words import shortened
 from modwright.settings import Settings
 
-JSON, PAGE = "describe.json", "describe.html"
 _MOST_SOURCE = 200
 
 
@@ -33,16 +34,13 @@ def describe_dataset(
 def write_description(description: Description, title: str, facts: dict[str, Any], out: Path) -> list[Path]:
     """Write describe.json, describe.html and a PNG per target, all or nothing; return their paths.
 
-    A folder that holds an earlier description is replaced.
+    A folder that holds an earlier description and nothing else is replaced.
 
     Raises:
         UsageError: the folder holds something else.
         MissingExtraError: matplotlib is not installed.
     """
-    if out.is_dir() and any(out.iterdir()) and not (out / JSON).is_file():
-        raise UsageError(
-            "exists already and holds something else", where=str(out), remedy="name another --out"
-        )
+    refuse_description(out)
     with staged_folder(out, replace=True) as staging:
         draw_pictures(description, staging)
         write_text_atomic(staging / PAGE, describe_page(title, description, facts))

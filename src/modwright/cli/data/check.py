@@ -110,10 +110,7 @@ def check_command(
 ) -> None:
     """Look for what is wrong or doubtful in a dataset; leaves with 3 where there is an error."""
     given = {**locals(), "sources": [source], "split": None, "out": Path(), "replace": False}
-    if errors_out is not None:
-        from modwright.pipeline.checking import check_form
-
-        check_form(errors_out)
+    _refuse_outputs(html, errors_out)
     dataset = _loaded(given)
     checked = _checked(dataset, base, label_errors or errors_out is not None, not no_near, quiet=as_json)
     if errors_out is not None and checked.errors is not None:
@@ -129,6 +126,18 @@ def check_command(
     show_findings(spec_label(source), checked.findings, as_json=as_json)
     if any(finding.severity == "error" for finding in checked.findings):
         raise typer.Exit(_FAILED_CHECK)
+
+
+def _refuse_outputs(html: Path | None, errors_out: Path | None) -> None:
+    """Refuse to write over what is not an earlier page or list, before any work."""
+    from modwright.pipeline.outputs import refuse_list, refuse_page
+
+    if errors_out is not None:
+        refuse_list(errors_out)
+    if html is not None:
+        refuse_page(html)
+        if errors_out is not None and html.resolve() == errors_out.resolve():
+            raise UsageError("is --html and --errors-out", where=str(html), remedy="name two files")
 
 
 def _loaded(given: dict[str, Any]) -> Dataset:

@@ -38,7 +38,10 @@ def describe_command(
     """Say what a dataset holds: rows, labels, lengths, labels together; with --out as a page and pictures."""
     from modwright.data.dataset import read_dataset
     from modwright.pipeline.describing import dataset_facts, describe_dataset, write_description
+    from modwright.pipeline.outputs import refuse_description
 
+    if out is not None:
+        refuse_description(out)
     dataset = read_dataset(folder)
     with source_progress() as progress:
         found = describe_dataset(dataset, base, load_settings(), progress)

@@ -75,6 +75,8 @@ _COLUMNS: dict[str, Any] = {
     "likely": pl.String,
     "doubt": pl.Float64,
 }
+#: Of the list of label errors.
+LIST_COLUMNS = tuple(name for name in _COLUMNS if name != "doubt")
 
 
 def _multi(
