@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modwright.data.assemble import context_groups
+from modwright.data.checks import check_dataset
 from modwright.data.dataset import groups, make_dataset
 from modwright.data.resplit import resplit
 from modwright.data.tables import MESSAGES_TYPE
+from modwright.errors import DataError
 from modwright.schema import Schema, Target, TargetKind
 
 SCHEMA = Schema((Target.create("m", TargetKind.MULTI_LABEL, ["insult"]),))
@@ -71,3 +75,34 @@ def test_without_more_than_content_nothing_is_written():
     assert np.sort(
         np.concatenate([frame["id"].to_numpy() for frame in parts.splits.values()])
     ).tolist() == sorted(before.splits["train"]["id"].to_list())
+
+
+def test_prompts_that_a_kept_split_shares_are_still_found_after_a_split_by_author():
+    turns = [
+        [{"role": "user", "content": f"prompt {row % 10}"}, {"role": "assistant", "content": f"answer {row}"}]
+        for row in range(60)
+    ]
+    before = dataset_of(list("abcdef") * 10)
+    messages = pl.Series(turns, dtype=MESSAGES_TYPE)
+    frame = before.splits["train"].with_columns(
+        text=pl.lit(None, dtype=pl.String), messages=messages, group=context_groups(messages)
+    )
+    whole = make_dataset(SCHEMA, {"train": frame[:50], "validation": frame[50:]}, {})
+
+    def shared(dataset):
+        return sum(one.rows for one in check_dataset(dataset, near=False) if one.code == "context_across")
+
+    assert shared(whole) == 10
+    regrouped = frame[:50].with_columns(group=pl.lit("authors together"))
+    assert shared(make_dataset(SCHEMA, {"train": regrouped, "validation": frame[50:]}, {})) == 10
+
+
+def test_a_blank_value_holds_nothing_together():
+    parts = resplit(dataset_of([""] * 20), {"train": 0.5, "test": 0.5}, 0, "author")
+    assert all(frame["group"].null_count() == len(frame) for frame in parts.splits.values())
+
+
+def test_a_split_without_rows_is_refused():
+    empty = make_dataset(SCHEMA, {"train": dataset_of(["x"] * 3).splits["train"].clear()}, {})
+    with pytest.raises(DataError, match="found no row"):
+        resplit(empty, {"train": 0.5, "test": 0.5}, 0)

@@ -148,6 +148,8 @@ def deal_part(
         DataError: a part would be empty.
         UsageError: as `resplit` does.
     """
+    if not len(part):
+        raise DataError("found no row to deal out", remedy="give a dataset whose training split has rows")
     own, joined = _row_groups(part, group, near)
     part = dataclasses.replace(part, groups=_lasting(own, joined))
     parts = split_groups(joined.tolist(), part.values, fractions, seed)
@@ -180,7 +182,7 @@ def _row_groups(part: Part, column: str | None, near: float | None) -> tuple[NDA
         joined = joined_groups(joined, near_groups(part, Likeness(near)))
     if column is not None:
         values = _numbered(part.compute(lambda frame: _values(frame, column)))
-        alone = part.compute(lambda frame: frame[column].is_null().to_numpy())
+        alone = part.compute(lambda frame: (frame[column].cast(pl.String).fill_null("") == "").to_numpy())
         # A row without a value is held together with nothing but its own content.
         joined = joined_groups(joined, np.where(alone, int(values.max(initial=0)) + 1 + content, values))
     return own, joined

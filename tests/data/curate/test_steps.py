@@ -32,6 +32,10 @@ def run(dataset, *steps, seed=0, **more):
     return curate(dataset, [parse_step(step) for step in steps], seed, **more)
 
 
+def texts_of(number):
+    return [f"goose number {row}" for row in range(number)]
+
+
 def last(dataset):
     return dataset.provenance["steps"][-1]
 
@@ -202,6 +206,42 @@ def test_per_label_reaches_its_counts_where_there_are_so_many(dataset):
         curate(dataset, [make_step("per_label", {"count": 5, "counts": {"insolt": 50}})])
 
 
+def test_per_label_takes_what_is_known_before_what_nobody_looked_at():
+    unknown = [float("nan")] * 50
+    values = np.array([1.0] * 50 + unknown + [0.0] * 1_000)[:, None]
+    curated = run(make({"train": (texts_of(1_100), values)}, ["insult"]), "per_label count=50")
+    kept = labels(curated.splits["train"], curated.schema.targets[0])[:, 0]
+    assert [(kept == 1).sum(), (kept == 0).sum(), np.isnan(kept).sum()] == [50, 50, 0]
+    assert last(curated)["why"] == {"no label holds": 950, "no label is known": 50}
+
+
+def test_a_negative_label_is_wanted_as_unflagged():
+    values = np.eye(2)[np.arange(40) % 2]
+    with pytest.raises(UsageError, match="'safe', a negative label") as caught:
+        run(
+            make({"train": (texts_of(40), values)}, ["insult", "safe"], negative=("safe",)),
+            "per_label count=5 counts={safe=20}",
+        )
+    assert "unflagged = 20" in (caught.value.remedy or "")
+
+
+def test_a_step_in_words_takes_lists_and_tables_as_toml_has_them(dataset):
+    assert parse_step("drop_labels labels=['spam',\"odd one\"]").step.labels == ("spam", "odd one")
+    assert parse_step("drop_labels labels=spam,odd").step.labels == ("spam", "odd")
+    assert parse_step("per_label count=1 counts={'moderation/insult'=3}").step.counts == {
+        "moderation/insult": 3
+    }
+    assert last(run(dataset, "per_label count=1 counts={'moderation/insult'=3}"))["counts"] == {
+        "moderation/insult": 3
+    }
+
+
+def test_downsampling_draws_rows_that_weigh_something():
+    weighted = make({"train": (texts_of(4), np.zeros((4, 1)), [0.0, 0.0, 0.0, 10.0])}, ["insult"])
+    for seed in range(5):
+        assert run(weighted, "downsample rows=1", seed=seed).splits["train"]["weight"].to_list() == [10.0]
+
+
 def test_rare_labels_are_decided_on_training_rows_alone():
     many, none = np.tile([1.0, 0.0], (50, 1)), np.tile([1.0, 1.0], (50, 1))
     texts = [f"goose {row}" for row in range(50)]
@@ -258,6 +298,8 @@ def test_the_prevalence_is_kept_for_correcting_scores(dataset):
         ("downsample", "the parameter 'rows' is missing", "state it"),
         ("rare_labels min_share=0.01 splits=all", "takes labels out of all splits", "leave out splits"),
         ('cap "', "step is 'cap \"'", "write NAME"),
+        ("cap splits=train,train", "splits is train, train", "once"),
+        ("downsample rows=5 rows=6", "'rows' twice", "once"),
     ],
 )
 def test_what_is_wrong_with_a_step_is_named(text, message, remedy):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import operator
+
 import numpy as np
 
-from modwright.data.assemble import normalised
+from modwright.data.assemble import context_groups, normalised
 from modwright.data.checks.examined import Examined
 from modwright.data.checks.findings import Finding, Severity, finding_at, rows_of
 from modwright.data.checks.near import MOST_PAIRS, alike_pairs
@@ -41,14 +44,17 @@ def duplicates_across(data: Examined) -> list[Finding]:
             remedy,
             found,
         )
-        for first, second, found in _shared(data, data.keys)
+        for first, second, found in _shared(data, {split: [keys] for split, keys in data.keys.items()})
     ]
 
 
 def contexts_across(data: Examined) -> list[Finding]:
     """Answers to the same prompt in two splits."""
     remedy = "`modwright data split` keeps the rows of a prompt together"
-    groups = {split: frame["group"] for split, frame in data.splits.items()}
+    # A split that held authors together wrote other groups, beside which the prompts still count.
+    groups = {
+        split: [frame["group"], context_groups(frame["messages"])] for split, frame in data.splits.items()
+    }
     return [
         finding_at(
             "context_across",
@@ -61,14 +67,15 @@ def contexts_across(data: Examined) -> list[Finding]:
     ]
 
 
-def _shared(data: Examined, keys: dict[str, pl.Series]) -> list[tuple[str, str, pl.Series]]:
-    """Return pairs of splits, the earlier first, with the places of the later one's rows whose key both have."""
+def _shared(data: Examined, keys: dict[str, list[pl.Series]]) -> list[tuple[str, str, pl.Series]]:
+    """Return pairs of splits, the earlier first, with the places of the later one's rows with one of their keys in both."""
     named = list(keys.items())
     found = []
     for place, (first, earlier) in enumerate(named):
-        known = earlier.drop_nulls().unique().implode()
+        known = [series.drop_nulls().unique().implode() for series in earlier]
         for second, later in named[place + 1 :]:
-            rows = data.splits[second]["source"].filter(later.is_in(known).fill_null(False))
+            parts = [own.is_in(others).fill_null(False) for own, others in zip(later, known, strict=True)]
+            rows = data.splits[second]["source"].filter(functools.reduce(operator.or_, parts))
             if len(rows):
                 found.append((first, second, rows))
     return found

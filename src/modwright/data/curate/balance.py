@@ -41,7 +41,8 @@ class Cap:
     def __post_init__(self) -> None:
         if not 0 <= self.zero_share < 1 or not 0 <= self.max_share <= 1:
             raise UsageError(
-                f"zero_share is {self.zero_share:g} and max_share {self.max_share:g}, expected shares in 0..1"
+                f"zero_share is {self.zero_share:g} and max_share {self.max_share:g}, expected shares in 0..1, "
+                "zero_share below 1"
             )
 
     def choose(self, part: Part, context: Context) -> Choice:
@@ -140,7 +141,7 @@ class Downsample:
         kind = combinations(part.values, context)
         sizes = np.bincount(kind)
         quota = _quotas(sizes, self.rows, self.power)
-        rank = _rank_in_kind(kind, context.random)
+        rank = _rank_in_kind(kind, part.weights <= 0, context.random)
         kept = np.flatnonzero(rank < quota[kind]).astype(np.int64)
         before = np.bincount(kind, weights=part.weights, minlength=len(sizes))
         after = np.bincount(kind[kept], weights=part.weights[kept], minlength=len(sizes))
@@ -155,10 +156,10 @@ def combinations(values: FloatArray, context: Context) -> IntArray:
     return unique_rows(codes)[1]
 
 
-def _rank_in_kind(kind: IntArray, random: np.random.Generator) -> IntArray:
-    """Return (N,) places 0, 1, … that are dealt at random among the rows of each kind."""
+def _rank_in_kind(kind: IntArray, last: BoolArray, random: np.random.Generator) -> IntArray:
+    """Return (N,) places 0, 1, … that are dealt at random among the rows of each kind, those that come last after all."""
     shuffled = random.permutation(len(kind))
-    order = shuffled[np.argsort(kind[shuffled], kind="stable")]
+    order = shuffled[np.lexsort((last[shuffled], kind[shuffled]))]
     sizes = np.bincount(kind)
     starts = np.repeat(np.cumsum(sizes) - sizes, sizes)
     rank = np.empty(len(kind), dtype=np.int64)
@@ -188,7 +189,8 @@ class PerLabel:
     Labels are served in the order of their rarity, as iterative stratification does (Sechidis, Tsoumakas and
     Vlahavas 2011, "On the stratification of multi-label data"): what a row brings for other labels counts there,
     so that a common label is often full before its turn. Among a label's rows those of the rarest combination
-    come first, equals in random order.
+    come first, equals in random order; rows of which something is unknown come after all that are known, and those of
+    which nothing is known do not count as unflagged.
 
     Attributes:
         count: positives wanted of every label.
@@ -211,18 +213,37 @@ class PerLabel:
         """Return the chosen rows in their old order."""
         columns = context.flaggable()
         positive = context.positive(part.values)[:, columns]
-        wanted = dict.fromkeys(columns.tolist(), self.count)
-        wanted |= {column_of(label, context): number for label, number in (self.counts or {}).items()}
+        unknown = np.isnan(part.values[:, columns])
+        wanted = self._wanted(columns, context)
         kind = combinations(part.values, context)
-        # Rarest combination first, then chance: one order for all labels.
-        order = np.lexsort((context.random.permutation(len(part)), np.bincount(kind)[kind]))
+        # What is known first, then the rarest combination, then chance: one order for all labels.
+        chance = context.random.permutation(len(part))
+        order = np.lexsort((chance, np.bincount(kind)[kind], unknown.sum(axis=1)))
         chosen = np.zeros(len(part), dtype=bool)
         for place in np.argsort(positive.sum(axis=0), kind="stable").tolist():
             having = order[positive[order, place]]
             missing = wanted[int(columns[place])] - int(chosen[having].sum())
             chosen[having[~chosen[having]][: max(missing, 0)]] = True
-        none = order[~positive[order].any(axis=1)]
+        flagged: BoolArray = np.asarray(positive.any(axis=1))
+        nothing: BoolArray = np.asarray(unknown.all(axis=1))
+        none = order[~flagged[order] & ~nothing[order]]
         chosen[none[: self.count if self.unflagged is None else self.unflagged]] = True
-        flagged = int(np.count_nonzero(~chosen & positive.any(axis=1)))
-        why = {"its labels are full": flagged, "no label holds": int(np.count_nonzero(~chosen)) - flagged}
+        why = {
+            "its labels are full": int(np.count_nonzero(~chosen & flagged)),
+            "no label holds": int(np.count_nonzero(~chosen & ~flagged & ~nothing)),
+            "no label is known": int(np.count_nonzero(~chosen & nothing)),
+        }
         return Choice(np.flatnonzero(chosen).astype(np.int64), {key: n for key, n in why.items() if n})
+
+    def _wanted(self, columns: IntArray, context: Context) -> dict[int, int]:
+        """Return how many positives each column wants; raises UsageError for a label that is no flag."""
+        wanted = dict.fromkeys(columns.tolist(), self.count)
+        for label, number in (self.counts or {}).items():
+            column = column_of(label, context)
+            if column not in wanted:
+                raise UsageError(
+                    f"counts names '{label}', a negative label",
+                    remedy=f"rows without a flag are wanted by unflagged = {number}",
+                )
+            wanted[column] = number
+        return wanted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +38,9 @@ STEPS: dict[str, type[Any]] = {
         Shuffle,
     )
 }
+
+#: A word of a step: no blank outside quotes and brackets.
+_WORD = re.compile(r"""(?:[^\s"'\[\]{}]|"[^"]*"|'[^']*'|\[[^\]]*\]|\{[^}]*\})+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,10 @@ def make_step(name: str, parameters: Mapping[str, Any], splits: Sequence[str] | 
     if not isinstance(step, RowStep):
         raise RecipeError("takes labels out of all splits", where=where, remedy="leave out splits")
     names = (splits,) if isinstance(splits, str) else tuple(splits)
+    if len(set(names)) < len(names):
+        raise RecipeError(
+            f"splits is {', '.join(names)}, expected each once", where=where, remedy="name each split once"
+        )
     return Planned(step, ALL if names == (ALL,) else names)
 
 
@@ -92,15 +99,18 @@ def parse_step(text: str) -> Planned:
     Raises:
         RecipeError: as `make_step` does, or something that is not KEY=VALUE.
     """
-    try:
-        name, *words = shlex.split(text)
-    except ValueError as error:
-        raise RecipeError(f"step is {text!r}: {error}", remedy="write NAME KEY=VALUE …") from None
+    name, *words = _WORD.findall(text) or [""]
+    if _WORD.sub("", text).strip():
+        raise RecipeError(
+            f"step is {text!r}: a quote or bracket is not closed", remedy="write NAME KEY=VALUE …"
+        )
     parameters: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
             raise RecipeError(f"step '{name}' is given {word!r}", remedy="write KEY=VALUE, without blanks")
+        if key in parameters:
+            raise RecipeError(f"step '{name}' is given '{key}' twice", remedy="write each parameter once")
         parameters[key] = value.split(",") if key == "splits" else _value(name, key, value)
     return make_step(
         name, {key: value for key, value in parameters.items() if key != "splits"}, parameters.get("splits")
@@ -111,7 +121,7 @@ def _value(name: str, key: str, text: str) -> Any:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        value = text
+        value = text.strip("\"'")
     wants_many = name in STEPS and any(
         field.name == key and str(field.type).startswith("tuple") for field in dataclasses.fields(STEPS[name])
     )
