@@ -64,6 +64,10 @@ def frames(draw, schema, split, soft, conversations, extras, strings):
     talks = [draw(turns) if conversations and draw(st.booleans()) else None for _ in range(number)]
     texts = [None if talk is not None else draw(strings) for talk in talks]
     messages = pl.Series(talks, dtype=MESSAGES_TYPE)
+    groups = context_groups(messages)
+    if draw(st.integers(0, 3)) == 0:
+        own = st.none() | st.sampled_from(["07", "joined-1"]) | strings
+        groups = pl.Series([draw(own) for _ in range(number)], dtype=pl.String)
     columns = {
         "id": [
             f"{split}-{row}" if draw(st.booleans()) else f"k{row}{draw(strings)}" for row in range(number)
@@ -71,7 +75,7 @@ def frames(draw, schema, split, soft, conversations, extras, strings):
         "text": pl.Series(texts, dtype=pl.String),
         "messages": messages,
         "weight": [draw(st.sampled_from([1.0, 0.1, 3.0]) | st.floats(0, 1e9)) + 0.0 for _ in range(number)],
-        "group": context_groups(messages),
+        "group": groups,
         "source": [f"f:{row}" for row in range(number)],
     }
     for target in schema.targets:

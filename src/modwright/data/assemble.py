@@ -134,16 +134,16 @@ def split_frame(
         group=context_groups(inputs["messages"]),
         source=sources,
     )
+    others = stack_frames([rows.columns for rows in files], [len(rows) for rows in files])
+    if meaning.recorded is not None and meaning.recorded.group in others.columns:
+        frame = frame.with_columns(group=others[meaning.recorded.group].cast(pl.String))
+        others = others.drop(meaning.recorded.group)
     labels = []
     for target in schema.targets:
         values = np.concatenate([label_values(rows, target, meaning, problems) for rows in files])
         for place, label in enumerate(target.labels):
             labels.append(pl.Series(label_column(target, label), values[:, place]).fill_nan(None))
-    others = _renamed(
-        stack_frames([rows.columns for rows in files], [len(rows) for rows in files]),
-        {series.name for series in labels},
-        notes,
-    )
+    others = _renamed(others, {series.name for series in labels}, notes)
     recorded = meaning.recorded.columns.get(split, ()) if meaning.recorded else ()
     others = _as_recorded(others, recorded)
     whole = frame.with_columns(labels).with_columns(others.get_columns() if others.width else [])

@@ -90,16 +90,19 @@ class Recorded:
         schema: targets and labels in order, also those no row is positive for.
         columns: split to the other columns in order: name, its name in the file, its type.
         safe: the label that stands in lists where nothing holds, and is none of the schema's.
+        group: the column that holds the rows' groups; None where they follow from the conversations.
     """
 
     schema: Schema
     columns: Mapping[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
     safe: str | None = None
+    group: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
         columns = {split: [list(column) for column in kept] for split, kept in self.columns.items()}
-        return {"schema": self.schema.to_json(), "columns": columns, "safe": self.safe}
+        stated = {"schema": self.schema.to_json(), "columns": columns, "safe": self.safe}
+        return stated | ({"group": self.group} if self.group else {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def read_recorded(path: Path) -> Recorded:
     recorded = read_json(path)
     try:
         schema, columns = Schema.from_json(recorded["schema"]), _columns(recorded.get("columns", {}))
-        return Recorded(schema, columns, recorded.get("safe"))
+        return Recorded(schema, columns, recorded.get("safe"), recorded.get("group"))
     except (AttributeError, KeyError, TypeError, ValueError, SchemaError) as error:
         raise DataError(
             f"records no schema: {error}",

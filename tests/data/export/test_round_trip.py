@@ -12,12 +12,14 @@ from drawn_datasets import TEXTS, datasets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from modwright.data.assemble import context_groups
 from modwright.data.columnar import pl
 from modwright.data.dataset import Dataset, make_dataset
 from modwright.data.export import ExportFormat, ExportOptions, export_dataset
 from modwright.data.importing import load_dataset
 from modwright.data.options import ImportOptions, Meaning
 from modwright.data.recorded import read_recorded
+from modwright.data.resplit import resplit
 from modwright.schema import TargetKind
 
 
@@ -94,10 +96,13 @@ def test_openai_keeps_inputs_and_certain_labels(dataset):
             messages=pl.when(~alone.fill_null(False)).then("messages"),
             id=pl.format(f"{split}-{{}}", pl.int_range(1, pl.len() + 1)),
             weight=pl.lit(1.0),
+            group=context_groups(frame["messages"]),
         )
     same(found, make_dataset(dataset.schema, expected, {}))
     weighted = any((frame["weight"] != 1).any() for frame in dataset.splits.values())
     assert any(note.startswith("weights") for note in notes) == weighted
+    follow = [frame["group"].equals(context_groups(frame["messages"])) for frame in dataset.splits.values()]
+    assert any(note.startswith("groups") for note in notes) == (not all(follow))
 
 
 def test_without_the_recorded_schema_names_and_values_still_return(load):
@@ -115,3 +120,18 @@ def test_without_the_recorded_schema_names_and_values_still_return(load):
             for column in ("t/x", "t/y"):
                 one, other = (data.splits["train"][column].to_list() for data in (found, dataset))
                 np.testing.assert_equal(one, other)
+
+
+@pytest.mark.parametrize("file_format", ["factory", "csv", "parquet"])
+def test_the_groups_of_a_split_come_back(load, file_format):
+    rows = [
+        {"prompt": f"p{row}", "response": "r", "user": f"u{row // 2}", "labels": {"t": ["x"] * (row % 2)}}
+        for row in range(8)
+    ]
+    dataset = load({"a.jsonl": "".join(json.dumps(row) + "\n" for row in rows)}).dataset
+    kept = resplit(dataset, {"train": 0.5, "test": 0.5}, 0, "user")
+    found, notes = there_and_back(kept, file_format)
+    assert found.id == kept.id
+    assert "the groups of rows are the column 'group': give --schema to have them back" in notes
+    _, notes = there_and_back(kept, "openai")
+    assert any(note.startswith("groups are not written: ") for note in notes)

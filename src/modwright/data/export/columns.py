@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from modwright.data.assemble import label_column
+from modwright.data.assemble import context_groups, label_column
 from modwright.data.columnar import pl
 from modwright.data.tables import INPUT_COLUMNS
 from modwright.schema import Schema
@@ -40,6 +40,13 @@ def own_names(frames: Mapping[str, pl.DataFrame], schema: Schema) -> dict[str, s
             taken.add(own)
         names[name] = own
     return names
+
+
+def own_groups(frames: Mapping[str, pl.DataFrame]) -> int:
+    """Return how many rows have a group that does not follow from their conversation."""
+    return sum(
+        int(frame["group"].ne_missing(context_groups(frame["messages"])).sum()) for frame in frames.values()
+    )
 
 
 def json_object(columns: Mapping[str, str]) -> pl.Expr:

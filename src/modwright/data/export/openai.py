@@ -13,7 +13,7 @@ import numpy as np
 
 from modwright.data.assemble import label_column
 from modwright.data.columnar import pl
-from modwright.data.export.columns import json_value, one_line, other_columns, quoted
+from modwright.data.export.columns import json_value, one_line, other_columns, own_groups, quoted
 from modwright.data.export.options import ExportOptions
 from modwright.data.export.statements import columns_of, held, is_certain, is_known
 from modwright.data.options import TRAIN
@@ -110,6 +110,11 @@ def losses(frames: Mapping[str, pl.DataFrame], schema: Schema, target: Target) -
     targets = [name for name in schema.names if name != target.name]
     if targets:
         notes.append(f"other targets are not written: {', '.join(targets)}")
+    grouped = own_groups(frames)
+    if grouped:
+        notes.append(
+            f"groups are not written: {grouped:,} rows have one that does not follow from their turns"
+        )
     weighted = sum(int((frame["weight"] != 1).sum()) for frame in frames.values())
     if weighted:
         notes.append(f"weights are not written: {weighted:,} rows have one other than 1")

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from modwright.data.columnar import pl
 from modwright.data.dataset import Dataset
 from modwright.data.export import tables
-from modwright.data.export.columns import other_columns, own_names
+from modwright.data.export.columns import other_columns, own_groups, own_names
 from modwright.data.export.factory import factory_lines
 from modwright.data.export.openai import answer_columns, losses, openai_frames, openai_lines, openai_target
 from modwright.data.export.options import ExportFormat, ExportOptions, ExportSummary
@@ -20,7 +20,7 @@ from modwright.errors import DataError, UsageError
 from modwright.files import refuse_unfit, sha256_file, staged_file, staged_folder, write_json
 from modwright.schema import Schema, TargetKind
 
-MANIFEST = "export.json"
+MANIFEST, GROUP = "export.json", "group"
 _FORMAT, _FORMAT_VERSION = "modwright-export", 1
 _CHUNK_ROWS = 100_000
 _Writer = Callable[[pl.DataFrame, Path], None]
@@ -34,7 +34,7 @@ class _Plan:
         frames: split to rows.
         schema: the targets that are written.
         write: writes a split's rows to a path.
-        names: other column to its name in the files.
+        names: other column to its name in the files; with `group` where groups are written.
         notes: what is lost or renamed.
     """
 
@@ -86,7 +86,9 @@ def _planned(dataset: Dataset, options: ExportOptions) -> _Plan:
         return _planned_openai(dataset.schema, frames, options)
     names = own_names(frames, dataset.schema)
     notes = [f"the column '{name}' is called '{own}' here" for name, own in names.items() if name != own]
-    notes += _group_note(frames)
+    if own_groups(frames):
+        names[GROUP] = GROUP
+        notes.append(f"the groups of rows are the column '{GROUP}': give --schema to have them back")
     if options.format is ExportFormat.FACTORY:
         notes += _not_finite(frames, dataset.schema)
         write = _factory_writer(frames, dataset.schema, names, options.safe)
@@ -169,14 +171,6 @@ def _refuse_safe(schema: Schema, safe: str) -> None:
         raise UsageError("--safe needs a multi_label target, found none", remedy="leave --safe out")
 
 
-def _group_note(frames: Mapping[str, pl.DataFrame]) -> list[str]:
-    """Note groups that do not follow from conversations; they are not written."""
-    own = sum(
-        int((frame["group"].is_not_null() & frame["messages"].is_null()).sum()) for frame in frames.values()
-    )
-    return [f"the groups of {own:,} texts are not written"] if own else []
-
-
 def _not_finite(frames: Mapping[str, pl.DataFrame], schema: Schema) -> list[str]:
     """Note numbers that JSON does not have."""
     notes = []
@@ -256,6 +250,7 @@ def _manifest(
         "dataset": dataset.id,
         "schema": plan.schema.to_json(),
         "safe": options.safe,
+        "group": plan.names.get(GROUP),
         "columns": columns,
         "files": files,
         "notes": list(plan.notes),

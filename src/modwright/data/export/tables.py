@@ -74,7 +74,7 @@ def refuse_nuls(frames: Mapping[str, pl.DataFrame], schema: Schema, *, pairs: bo
     """Raise DataError for texts that CSV cannot hold; in JSON, as conversations are written, it can."""
     for split, frame in frames.items():
         others = [name for name in other_columns(frame, schema) if frame.schema[name] == pl.String]
-        columns = {name: frame[name] for name in ["id", "text", *others]}
+        columns = {name: frame[name] for name in ["id", "text", "group", *others]}
         if pairs:
             columns["prompt and response"] = frame["messages"].explode().struct.field("content")
         for name, values in columns.items():
