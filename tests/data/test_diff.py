@@ -222,3 +222,18 @@ def test_the_command_and_its_exit_codes(dataset, tmp_path):
     assert "secret" not in json.dumps(body)
     missing = run(one, tmp_path / "nothing")
     assert missing.exception.exit_code == 2
+
+
+def test_a_duplicate_that_goes_changes_no_label_of_the_others(load):
+    def rows(*labels):
+        return "".join(
+            f'{{"text": "{text}", "labels": {{"t": {json.dumps(held)}}}}}\n' for text, held in labels
+        )
+
+    before = load({"a.jsonl": rows(("dup", ["x"]), ("dup", []), ("o", ["x"]))}).dataset
+    after = load({"b.jsonl": rows(("dup", []), ("o", ["x"]))}).dataset
+    for one, other in ((before, after), (after, before)):
+        found = diff_datasets(one, other).rows
+        assert (found.relabelled, found.edited) == (0, 0)
+        assert (found.removed or found.added) == {"train": 1}
+        assert found.renumbered == 2

@@ -60,7 +60,8 @@ def diff_datasets(before: Dataset, after: Dataset, show: int = 0) -> DatasetDiff
         show: rows to give as examples of every kind of change; ids and label values, never texts.
     """
     one, other = _Side(before), _Side(after)
-    matches = match_rows(before.splits, after.splits)
+    shared = [name for name in label_names(before.schema) if name in label_names(after.schema)]
+    matches = match_rows(before.splits, after.splits, shared)
     labels, touched = _label_changes(one, other, matches)
     rows = _row_changes(one, other, matches, touched)
     return DatasetDiff(

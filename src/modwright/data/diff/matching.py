@@ -1,8 +1,11 @@
-"""Which row of one dataset is which of the other: by id and input, then by input, then by id. Joins, no loops."""
+"""Which row of one dataset is which of the other: by id and input, then by input, then by id. Joins, no loops.
+
+Rows of the same input and labels pair before any others: a duplicate that goes leaves the others as they were.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +13,17 @@ import numpy as np
 from modwright.data.columnar import pl
 from modwright.schema import BoolArray, IntArray
 
-_KEYS = ("split", "id", "input")
+_PASSES = (
+    ("split", "id", "input", "labels"),
+    ("id", "input", "labels"),
+    ("split", "input", "labels"),
+    ("input", "labels"),
+    ("split", "id", "input"),
+    ("id", "input"),
+    ("split", "input"),
+    ("input",),
+    ("id",),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,43 +45,52 @@ class Matches:
     added: IntArray
 
 
-def match_rows(before: Mapping[str, pl.DataFrame], after: Mapping[str, pl.DataFrame]) -> Matches:
+def match_rows(
+    before: Mapping[str, pl.DataFrame], after: Mapping[str, pl.DataFrame], labels: Sequence[str] = ()
+) -> Matches:
     """Pair the rows of two datasets; equal candidates pair in their order, those of one split first.
 
-    Ids and inputs are compared by 64-bit hashes.
+    Ids, inputs and labels are compared by 64-bit hashes.
+
+    Args:
+        before, after: split to rows.
+        labels: the label columns that both have.
     """
     names = {name: place for place, name in enumerate(dict.fromkeys([*before, *after]))}
-    left, right = _keys(before, names), _keys(after, names)
+    left, right = (_keys(side, names, labels) for side in (before, after))
     found = []
-    for kind, keys in enumerate((_KEYS, ("id", "input"), ("split", "input"), ("input",), ("id",))):
+    for keys in _PASSES:
         pairs = _joined(left, right, keys)
         if len(pairs):
-            found.append(pairs.with_columns(kind=pl.lit(kind, pl.Int64)))
+            renumbered, edited = pl.lit("id" not in keys), pl.lit("input" not in keys)
+            found.append(pairs.with_columns(renumbered=renumbered, edited=edited))
             left = left.join(pairs, left_on="row", right_on="before", how="anti")
             right = right.join(pairs, left_on="row", right_on="after", how="anti")
         if not len(left) or not len(right):
             break
-    empty = pl.DataFrame(schema={"before": pl.Int64, "after": pl.Int64, "kind": pl.Int64})
-    pairs = pl.concat([empty, *found]).sort("before")
-    kinds = pairs["kind"].to_numpy()
+    types = {"before": pl.Int64, "after": pl.Int64, "renumbered": pl.Boolean, "edited": pl.Boolean}
+    pairs = pl.concat([pl.DataFrame(schema=types), *found]).sort("before")
     return Matches(
         pairs["before"].to_numpy(),
         pairs["after"].to_numpy(),
-        (kinds == 2) | (kinds == 3),
-        kinds == 4,
+        pairs["renumbered"].to_numpy(),
+        pairs["edited"].to_numpy(),
         left["row"].sort().to_numpy(),
         right["row"].sort().to_numpy(),
     )
 
 
-def _keys(splits: Mapping[str, pl.DataFrame], names: Mapping[str, int]) -> pl.DataFrame:
-    """Return row, split, and the hashes of id and input."""
+def _keys(
+    splits: Mapping[str, pl.DataFrame], names: Mapping[str, int], labels: Sequence[str]
+) -> pl.DataFrame:
+    """Return row, split, and the hashes of id, input and labels."""
     parts = [
         pl.DataFrame(
             {
                 "split": np.full(len(frame), names[name], dtype=np.int64),
                 "id": frame["id"].hash(),
                 "input": input_hashes(frame),
+                "labels": frame.select(labels).hash_rows() if labels else np.zeros(len(frame), np.uint64),
             }
         )
         for name, frame in splits.items()
