@@ -304,7 +304,8 @@ class Web(_Server):
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         status = self.head_status if request.command == "HEAD" else self.status
-        data = self.files.get(unquote(request.path.split("?")[0]))
+        whole, path = unquote(request.path), unquote(request.path.split("?")[0])
+        data = self.files.get(whole, self.files.get(path))
         if status != 200 or data is None:
             self.send(request, status if status != 200 else 404)
             return

@@ -25,7 +25,9 @@ from modwright.data.dataset import read_dataset
 from modwright.data.options import ImportOptions, Meaning
 from modwright.data.sampling import Sampling
 from modwright.errors import DataError, NotFoundError, SourceError, UsageError
+from modwright.pipeline.building import build_dataset
 from modwright.pipeline.importing import import_data, load_data
+from modwright.recipe import load_data_recipe
 from modwright.settings import Settings
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "catalog"))
@@ -37,6 +39,7 @@ CARD = b"---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\
     b"  - split: test\n    path: data/test-*\n---\n"
 )
 SCORES = ("toxicity", "insult")
+PARTS = ("train", "test")
 
 
 @pytest.fixture(autouse=True)
@@ -183,6 +186,36 @@ def test_patterns_and_a_file_twice(here):
         run("import", "[ab].jsonl", str(here / "b.jsonl"), "--out", "e")
     with pytest.raises(DataError, match=r"z\*\.jsonl: no file matches"):
         run("import", "z*.jsonl", "--out", "e")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_addresses_that_differ_in_their_query_are_different_files(web, here, settings, packed):
+    path = "/export.csv.gz" if packed else "/export.csv"
+    for split in PARTS:
+        text = CSV.replace("row", split).encode()
+        web.files[f"{path}?split={split}"] = gzip.compress(text) if packed else text
+    train, test = (f"{web.url}{path}?split={split}" for split in PARTS)
+    run("import", train, "--split", f"test={test}", "--label", "rude", "--out", "d")
+    splits = read_dataset(here / "d").splits
+    assert [splits[split]["text"][0] for split in PARTS] == ["train 0", "test 0"]
+    shown = [f"{web.url}{path}", f"{web.url}{path} (2)"]
+    assert [splits[split]["source"][0] for split in PARTS] == [f"{name}:2" for name in shown]
+    sources = "".join(
+        f'[[data.sources]]\nfrom = "{web.url}{path}?split={one}"\nsplit = "{one}"\n' for one in PARTS
+    )
+    Path("r.toml").write_text(f'[data]\nscores = ["rude"]\nthreshold = "> 0.5"\n{sources}')
+    build_dataset(load_data_recipe("r.toml"), here / "built", settings)
+    built = read_dataset(here / "built").splits
+    assert [built[split]["source"][0] for split in PARTS] == [f"{name}:2" for name in shown]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_one_file_by_two_names_is_given_twice(here, settings, packed):
+    name = "b.csv.gz" if packed else "b.csv"
+    Path(name).write_bytes(gzip.compress(CSV.encode()) if packed else CSV.encode())
+    files = ("b.*", str(here / name))
+    with pytest.raises(UsageError, match="given twice"):
+        import_data(ImportOptions(files, here / "d", (), meaning=Meaning(scores=("rude",))), settings)
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])

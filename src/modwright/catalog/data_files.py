@@ -31,11 +31,14 @@ class SourceFile:
         name: what messages and the column `source` call it.
         origin: what a dataset records of it, JSON-ready: spec, revision or ETag, sha256 of the bytes as they came.
             Empty for a plain local file.
+        stored: where its bytes lie as they came, packed or not: another file lies elsewhere. None where `path` is
+            that place.
     """
 
     path: Path
     name: str
     origin: dict[str, Any] = field(default_factory=dict)
+    stored: Path | None = None
 
 
 def is_local(spec: str) -> bool:
@@ -73,7 +76,7 @@ def fetch_sources(
             continue
         with scratch_folder(settings.cache_dir / "scratch") as folder:
             path, sha256 = unpack(source.path, source.name, folder, settings.max_unpacked_bytes)
-            yield SourceFile(path, source.name, {"sha256": sha256, **source.origin})
+            yield SourceFile(path, source.name, {"sha256": sha256, **source.origin}, source.path)
 
 
 def _located(spec: str, settings: Settings, progress: Progress) -> Iterator[SourceFile]:

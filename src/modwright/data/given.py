@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,14 +30,41 @@ class GivenFile:
         path: where its bytes lie; they need to be there only while it is the current one.
         name: what errors and the column `source` call it.
         origin: what the dataset records of it; its `sha256` is computed where it is missing.
+        stored: where its bytes lie as they came, which tells it from other files; None where `path` is that place.
     """
 
     path: Path
     name: str
     origin: Mapping[str, Any] = field(default_factory=dict)
+    stored: Path | None = None
 
     def __post_init__(self) -> None:
         check_file_name(self.name)
+
+
+@dataclass(slots=True)
+class SeenFiles:
+    """The files of an import so far, of all splits."""
+
+    _stored: set[str] = field(default_factory=set)
+    _names: set[str] = field(default_factory=set)
+
+    def named(self, file: GivenFile) -> GivenFile:
+        """Return a file that was not seen yet, by a name that no other has.
+
+        Addresses that differ in their query alone are shown alike: the second is called `NAME (2)`.
+
+        Raises:
+            UsageError: it was seen.
+        """
+        stored = os.path.realpath(file.stored or file.path)
+        if stored in self._stored:
+            raise UsageError("is given twice", where=file.name, remedy="name each file once")
+        self._stored.add(stored)
+        tried = (f"{file.name} ({number})" for number in itertools.count(2))
+        name = next(name for name in itertools.chain([file.name], tried) if name not in self._names)
+        self._names.add(name)
+        return dataclasses.replace(file, name=name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +119,7 @@ def read_splits(
             raise NotFoundError(
                 f"--take names the split '{name}', which is not imported", remedy=nearest(name, files)
             )
-    seen: set[str] = set()
+    seen = SeenFiles()
     read = []
     for name, given in files.items():
         needed = options.sampling[name].needed if name in options.sampling else None
@@ -106,17 +135,13 @@ def _read_files(
     options: ImportOptions,
     problems: Problems,
     progress: Progress | None,
-    seen: set[str],
+    seen: SeenFiles,
 ) -> tuple[list[FileRows], list[dict[str, Any]]]:
     """Read files until there are as many rows as needed, and say where each came from."""
     read: list[FileRows] = []
     origins: list[dict[str, Any]] = []
     reading, count = options.reading, 0
-    for file in given:
-        keys = {file.name, str(file.path.resolve())}
-        if keys & seen:
-            raise UsageError("is given twice", where=file.name, remedy="name each file once")
-        seen |= keys
+    for file in map(seen.named, given):
         if needed is not None:
             reading = dataclasses.replace(reading, max_rows=needed - count)
         rows = read_records(str(file.path), reading, options.meaning, problems, progress, name=file.name)

@@ -20,7 +20,7 @@ from modwright.data.columnar import pl
 from modwright.data.curate.part import Part
 from modwright.data.curate.running import Draft
 from modwright.data.freezing import freeze_schema
-from modwright.data.given import GivenFile, ReadSplit, sampling_notes, select
+from modwright.data.given import GivenFile, ReadSplit, SeenFiles, sampling_notes, select
 from modwright.data.importing import import_notes, import_provenance
 from modwright.data.labelling import with_claims
 from modwright.data.options import TRAIN, ImportOptions, Meaning, Progress
@@ -28,7 +28,7 @@ from modwright.data.problems import Problems
 from modwright.data.relabel import Relabelling
 from modwright.data.spool import Spool
 from modwright.data.tables import FileRows
-from modwright.errors import NotFoundError, UsageError, nearest
+from modwright.errors import NotFoundError, nearest
 from modwright.files import sha256_file
 from modwright.schema import IntArray, Schema
 
@@ -82,7 +82,7 @@ def stream_dataset(
             raise NotFoundError(
                 f"a sample is taken of '{name}', which is no split", remedy=nearest(name, files)
             )
-    seen: set[str] = set()
+    seen = SeenFiles()
     read = [
         _read_split(name, given, options, folder, problems, progress, seen) for name, given in files.items()
     ]
@@ -116,15 +116,12 @@ def _read_split(
     folder: Path,
     problems: Problems,
     progress: Progress | None,
-    seen: set[str],
+    seen: SeenFiles,
 ) -> _Read:
     """Read a split's files into a spool, no further than its sample needs."""
     needed = options.sampling[name].needed if name in options.sampling else None
     read = _Read(name, Spool(folder / name, name))
-    for file in given:
-        if file.name in seen:
-            raise UsageError("is given twice", where=file.name, remedy="name each file once")
-        seen.add(file.name)
+    for file in map(seen.named, given):
         left = None if needed is None else needed - sum(read.sizes)
         number = _read_file(read, file, left, options, problems, progress)
         read.origins.append({"sha256": file.origin.get("sha256") or sha256_file(file.path), **file.origin})

@@ -71,4 +71,4 @@ def _given(
 ) -> Generator[GivenFile, None, None]:
     for spec in specs:
         for source in fetch_sources(spec, settings, progress, format=options.reading.format):
-            yield GivenFile(source.path, source.name, source.origin)
+            yield GivenFile(source.path, source.name, source.origin, source.stored)
