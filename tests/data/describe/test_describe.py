@@ -64,9 +64,23 @@ def test_counts_are_those_of_a_slow_count(values):
     assert counts.flagged + counts.unflagged + counts.unknown == len(values)
     matrix = np.array(holds, dtype=int).reshape(-1, 3)
     assert np.array_equal(np.array(counts.together), matrix.T @ matrix)
-    assert sum(one.rows for one in counts.combinations) + counts.other_combinations[1] == len(values)
+    listed = sum(one.rows for one in counts.combinations) + counts.other_combinations[1]
+    assert listed == len(values) - counts.unknown
     assert sum(found.splits[0].lengths[0].counts) == len(values)
     json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_rows_of_which_nothing_is_known_are_no_combination():
+    values = [(1.0, 0.0), (0.0, 0.0), (None, None), (None, None), (None, None)]
+    found = describe(dataset(values, ("x", "y")))
+    combinations = found.splits[0].targets[0].combinations
+    assert [(one.labels, one.rows) for one in combinations] == [(("x",), 1), ((), 1)]
+    html = describe_page("d", found, {})
+    table = html[html.index("Combinations of labels") :]
+    assert re.search(r"<em>none</em></td><td class=\"n\">1</td><td class=\"n\">50\u202f%", table)
+    assert re.search(r"<em>unknown</em></td><td class=\"n\">3</td>", table)
+    unknown = describe_page("d", describe(dataset([(None, None)], ("x", "y"))), {})
+    assert "<em>none</em>" not in unknown
 
 
 def test_tokens_of_a_base():

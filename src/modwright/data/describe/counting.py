@@ -65,9 +65,10 @@ def _target(frame: pl.DataFrame, target: Target, above: float) -> TargetCounts:
     flaggable = [str(target.index(label)) for label in target.flaggable]
     flagged = pl.any_horizontal(flaggable) if flaggable else pl.lit(False)
     nothing = pl.DataFrame([column.is_null().alias(label) for label, column in columns.items()])
-    blank = int(nothing.select(pl.all_horizontal(pl.all()).sum()).item()) if len(frame) else 0
+    unsaid = nothing.select(unsaid=pl.all_horizontal(pl.all()))["unsaid"]
+    blank = int(unsaid.sum())
     flagged_rows = int(holds.select(flagged.sum()).item() or 0) if len(frame) else 0
-    combinations, others = _combinations(holds, target)
+    combinations, others = _combinations(holds.filter(~unsaid), target)
     labels = tuple(
         LabelCounts(
             label, label in target.negative_labels, count, len(frame) - count - unknown[label], unknown[label]

@@ -51,7 +51,8 @@ class TargetCounts:
         unflagged: rows without one of which something is known.
         unknown: rows of which nothing is known.
         together: (L, L) rows where both labels hold, in schema order.
-        combinations: of all labels, the most frequent first; no more than `MOST_COMBINATIONS`.
+        combinations: of all labels, the most frequent first; no more than `MOST_COMBINATIONS`. Rows of which
+            nothing is known are of none.
         other_combinations: number of combinations, and rows, that the list leaves out.
     """
 
