@@ -211,3 +211,23 @@ def test_the_command(dataset, tmp_path, monkeypatch):
         run("export", "d", "--out", "o", "--format", "openia")
     with pytest.raises(UsageError, match="--schema says all about the labels"):
         run(*back.split(), "--kind", "multi_label")
+
+
+def test_what_is_not_an_export_is_never_replaced(certain, tmp_path):
+    own, folder = tmp_path / "own.csv", tmp_path / "o"
+    own.write_text("text\nmine\n")
+    with pytest.raises(UsageError, match="is no earlier export and is not replaced"):
+        write(certain, own, "csv", replace=True)
+    assert own.read_text() == "text\nmine\n"
+    own.rename(tmp_path / "new.csv.export.json")
+    with pytest.raises(UsageError, match="was not written by an export"):
+        write(certain, tmp_path / "new.csv", "csv")
+    write(certain, folder)
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"no part of an export and is not replaced: notes\.txt"):
+        write(certain, folder, "csv", replace=True)
+    assert (folder / "notes.txt").read_text() == "mine"
+    (folder / "notes.txt").unlink()
+    (folder / "export.json").write_text("{}")
+    with pytest.raises(UsageError, match="was not written by an export"):
+        write(certain, folder, replace=True)

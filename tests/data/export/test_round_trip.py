@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import pytest
 from drawn_datasets import TEXTS, datasets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from modwright.cli.app import app, load_commands
 from modwright.data.assemble import context_groups
 from modwright.data.columnar import pl
-from modwright.data.dataset import Dataset, make_dataset
+from modwright.data.dataset import Dataset, make_dataset, read_dataset
 from modwright.data.export import ExportFormat, ExportOptions, export_dataset
 from modwright.data.importing import load_dataset
 from modwright.data.options import ImportOptions, Meaning
@@ -135,3 +138,24 @@ def test_the_groups_of_a_split_come_back(load, file_format):
     assert "the groups of rows are the column 'group': give --schema to have them back" in notes
     _, notes = there_and_back(kept, "openai")
     assert any(note.startswith("groups are not written: ") for note in notes)
+
+
+AWKWARD = {
+    "classes": '{"text": "a", "labels": {"t": "x"}}\n{"text": "b", "labels": {"t": "y"}}\n',
+    "mixed": '{"text": "a", "labels": {"t": ["x"]}}\n{"prompt": "p", "response": "r", "labels": {"t": []}}\n',
+    "slash": '{"text": "a", "labels": {"t": ["x"]}, "a/b": 1}\n{"text": "b", "labels": {"t": []}, "a/b": 0}\n',
+    "unseen": '{"text": "a", "labels": {"t": {"x": 1, "y": 0}}}\n{"text": "b", "labels": {"t": []}}\n',
+}
+
+
+@pytest.mark.parametrize("rows", AWKWARD)
+@pytest.mark.parametrize("name", ["o.jsonl", "o.csv", "o.parquet"])
+def test_the_command_of_one_file_gives_the_dataset_back(load, tmp_path, rows, name):
+    dataset = load({"a.jsonl": AWKWARD[rows]}).dataset
+    file_format = ExportFormat(name.partition(".")[2].replace("jsonl", "factory"))
+    safe = "safe" if name == "o.jsonl" and rows != "classes" else None
+    back = export_dataset(dataset, ExportOptions(file_format, tmp_path / name, safe=safe)).back
+    program, *words = shlex.split(back.replace("DIR", str(tmp_path / "again")))
+    assert program == "modwright"
+    assert CliRunner().invoke(load_commands() and app, words, catch_exceptions=False).exit_code == 0
+    same(read_dataset(tmp_path / "again"), dataset)

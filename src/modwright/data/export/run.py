@@ -13,15 +13,15 @@ from modwright.data.columnar import pl
 from modwright.data.dataset import Dataset
 from modwright.data.export import tables
 from modwright.data.export.columns import other_columns, own_groups, own_names
+from modwright.data.export.earlier import FORMAT, FORMAT_VERSION, MANIFEST, manifest_path, refuse_foreign
 from modwright.data.export.factory import factory_lines
 from modwright.data.export.openai import answer_columns, losses, openai_frames, openai_lines, openai_target
 from modwright.data.export.options import ExportFormat, ExportOptions, ExportSummary
 from modwright.errors import DataError, UsageError
-from modwright.files import refuse_unfit, sha256_file, staged_file, staged_folder, write_json
+from modwright.files import sha256_file, staged_file, staged_folder, write_json
 from modwright.schema import Schema, TargetKind
 
-MANIFEST, GROUP = "export.json", "group"
-_FORMAT, _FORMAT_VERSION = "modwright-export", 1
+GROUP = "group"
 _CHUNK_ROWS = 100_000
 _Writer = Callable[[pl.DataFrame, Path], None]
 
@@ -48,6 +48,8 @@ class _Plan:
 def export_dataset(dataset: Dataset, options: ExportOptions) -> ExportSummary:
     """Write a dataset in another format: a folder with a file per split and `export.json`, or one file.
 
+    What was written is written down in `export.json`, or beside the one file in `NAME.export.json`.
+
     Rows are written by column, in chunks; a process killed at any point leaves what was there before, or the whole new
     set.
 
@@ -56,14 +58,13 @@ def export_dataset(dataset: Dataset, options: ExportOptions) -> ExportSummary:
         NotFoundError: a split that is not there.
         UsageError: options that make no sense, or something else lies in `out`.
     """
-    if not options.one_file:
-        refuse_unfit(options.out, replace=options.replace, only=MANIFEST)
+    refuse_foreign(options)
     plan = _planned(dataset, options)
     for split, frame in plan.frames.items():
         if not len(frame):
             raise DataError("has no rows to write", file=split, remedy="choose others with --split NAME")
     if options.one_file:
-        files = _write_one(plan, options)
+        files = _write_one(plan, dataset, options)
     else:
         files = _write_folder(plan, dataset, options)
     shown = {split: {key: file[key] for key in ("file", "rows", "bytes")} for split, file in files.items()}
@@ -205,14 +206,15 @@ def _write_chunks(
         os.fsync(stream.fileno())
 
 
-def _write_one(plan: _Plan, options: ExportOptions) -> dict[str, dict[str, Any]]:
-    """Write the one split to the one file."""
-    if options.out.exists() and not options.replace:
-        raise UsageError("exists already", where=str(options.out), remedy="give --replace, or another name")
+def _write_one(plan: _Plan, dataset: Dataset, options: ExportOptions) -> dict[str, dict[str, Any]]:
+    """Write the one split to the one file; its manifest first, so that a file without one is never ours."""
     ((split, frame),) = plan.frames.items()
     with staged_file(options.out) as staging:
         plan.write(frame, staging)
-    return {split: _described(options.out, frame)}
+        files = {split: _described(staging, frame) | {"file": options.out.name}}
+        with staged_file(manifest_path(options)) as beside:
+            write_json(beside, _manifest(plan, dataset, options, files))
+    return files
 
 
 def _write_folder(plan: _Plan, dataset: Dataset, options: ExportOptions) -> dict[str, dict[str, Any]]:
@@ -244,8 +246,8 @@ def _manifest(
         for split, frame in plan.frames.items()
     }
     return {
-        "format": _FORMAT,
-        "format_version": _FORMAT_VERSION,
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
         "written_as": str(options.format),
         "dataset": dataset.id,
         "schema": plan.schema.to_json(),
@@ -267,12 +269,4 @@ def _import_command(plan: _Plan, options: ExportOptions, files: Mapping[str, Map
         words += ["--split", f"{split}={path}"]
     if options.format is ExportFormat.OPENAI:
         words.append("--openai")
-    if options.one_file:
-        listed = [
-            target for target in plan.schema.targets if not any("," in label for label in target.labels)
-        ]
-        for target in listed:
-            words += ["--declare", f"{target.name}={','.join(target.labels)}"]
-    else:
-        words += ["--schema", str(options.out / MANIFEST)]
-    return shlex.join([*words, "--out", "DIR"])
+    return shlex.join([*words, "--schema", str(manifest_path(options)), "--out", "DIR"])
