@@ -119,7 +119,7 @@ def staged_folder(final: Path, *, replace: bool = False, only: str | None = None
     Raises:
         UsageError: ``final`` exists and is not empty and may not be replaced, is a file, or is the folder this runs in.
     """
-    final = final.resolve()
+    final = _resolved(final)
     refuse_unfit(
         final, replace=replace, only=only
     )  # before waiting for the lock, which may take as long as training
@@ -139,7 +139,7 @@ def staged_folder(final: Path, *, replace: bool = False, only: str | None = None
 
 def refuse_unfit(final: Path, *, replace: bool, only: str | None = None) -> None:
     """Raise UsageError unless `staged_folder` may write here; to be asked before long work."""
-    final = final.resolve()
+    final = _resolved(final)
     if final.is_file():
         raise UsageError("is a file, a folder is written", where=str(final), remedy="name a folder")
     if Path.cwd().is_relative_to(final):
@@ -162,6 +162,15 @@ def refuse_unfit(final: Path, *, replace: bool, only: str | None = None) -> None
             where=str(final),
             remedy="choose another folder or remove this one",
         )
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):
+        raise UsageError(
+            "is a link that leads to itself", where=str(path), remedy="name another path, or remove it"
+        ) from None
 
 
 def _recover(final: Path, staging: Path, old: Path) -> None:
@@ -203,7 +212,7 @@ def _exchanged(one: Path, other: Path) -> bool:
 
 def has_leftovers(final: Path) -> bool:
     """Say whether a writer of ``final`` is at work or was killed: writing it again clears what it left."""
-    return any(path.exists() for path in _beside(final.resolve()))
+    return any(path.exists() for path in _beside(_resolved(final)))
 
 
 def _beside(final: Path) -> tuple[Path, Path, Path]:
@@ -229,7 +238,7 @@ def _sync(path: Path) -> None:
 @contextlib.contextmanager
 def staged_file(final: Path) -> Iterator[Path]:
     """Give a path beside ``final`` that takes its place at the end, whole or not at all; a link stays."""
-    final = final.resolve()
+    final = _resolved(final)
     with locked(final):
         staging = _beside(final)[0]
         try:

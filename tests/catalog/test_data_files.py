@@ -124,6 +124,20 @@ def test_a_bomb_is_bounded(tmp_path: Path, name: str, pack: object) -> None:
     assert left(settings) == []
 
 
+@pytest.mark.parametrize("ending", [".gz", ".zst"])
+def test_packed_files_that_cannot_be_read(tmp_path: Path, settings: Settings, ending: str) -> None:
+    (tmp_path / "file").touch()
+    loop, memory = tmp_path / f"loop.csv{ending}", tmp_path / f"memory.csv{ending}"
+    loop.symlink_to(loop)
+    memory.symlink_to("/proc/self/mem")  # opens, and its first byte cannot be read
+    paths = [loop, tmp_path / "file" / f"a.csv{ending}", tmp_path / f"{'x' * 300}.csv{ending}"]
+    for path in [*paths, *([memory] if sys.platform.startswith("linux") else [])]:
+        with pytest.raises(DataError, match="cannot be read: ") as failed:
+            read(str(path), settings)
+        assert failed.value.where == str(path)
+    assert left(settings) == []
+
+
 def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file where the home should be")
     path = tmp_path / "a.csv.gz"

@@ -209,6 +209,18 @@ def test_addresses_that_differ_in_their_query_are_different_files(web, here, set
     assert [built[split]["source"][0] for split in PARTS] == [f"{name}:2" for name in shown]
 
 
+def test_links_that_lead_to_themselves(here):
+    for name in ("loop.csv", "loop.csv.gz", "loop"):
+        Path(name).symlink_to(name)
+    for name in ("loop.csv", "loop.csv.gz"):
+        for command in (("import", name, "--out", "d"), ("check", name)):
+            with pytest.raises(DataError, match=f"^{name}: cannot be read: "):
+                run(*command, "--label", "rude")
+    Path("a.csv").write_text(CSV)
+    with pytest.raises(UsageError, match="loop: is a link that leads to itself"):
+        run("import", "a.csv", "--score", "rude", "--out", "loop")
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_one_file_by_two_names_is_given_twice(here, settings, packed):
     name = "b.csv.gz" if packed else "b.csv"

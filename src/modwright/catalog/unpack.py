@@ -68,22 +68,18 @@ def unpack(path: Path, name: str, folder: Path, limit_bytes: int) -> tuple[Path,
         The unpacked file, and the sha256 of the compressed one.
 
     Raises:
-        DataError: missing, damaged, cut off, or larger than the limit.
+        DataError: missing, unreadable, damaged, cut off, or larger than the limit.
         SourceError: no room for it.
     """
     target = folder / path.stem
     digest, written = hashlib.sha256(), 0
     try:
-        with path.open("rb") as packed, target.open("wb") as stream:
-            for piece in _pieces(path.suffix.lower())(_hashed(packed, digest), name):
+        with _opened(path, name) as packed, target.open("wb") as stream:
+            for piece in _pieces(path.suffix.lower())(_hashed(packed, digest, name), name):
                 written += len(piece)
                 if written > limit_bytes:
                     raise _too_large(name, path, limit_bytes)
                 stream.write(piece)
-    except FileNotFoundError:
-        raise DataError("no such file", file=name, remedy="check the path") from None
-    except IsADirectoryError:
-        raise DataError("is a folder, expected a file", file=name, remedy="name the files in it") from None
     except OSError as error:
         raise no_room(error, folder) from None
     return target, digest.hexdigest()
@@ -94,7 +90,7 @@ def save_stdin(folder: Path, file: str) -> tuple[Path, str]:
     digest, target = hashlib.sha256(), folder / file
     try:
         with target.open("wb") as stream:
-            for chunk in _hashed(sys.stdin.buffer, digest):
+            for chunk in _hashed(sys.stdin.buffer, digest, "stdin"):
                 stream.write(chunk)
     except OSError as error:
         raise no_room(error, folder) from None
@@ -118,8 +114,29 @@ def _too_large(name: str, path: Path, limit_bytes: int) -> DataError:
     )
 
 
-def _hashed(stream: BinaryIO, digest: Any) -> Iterator[bytes]:
-    while chunk := stream.read(_CHUNK_BYTES):
+def _opened(path: Path, name: str) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise DataError("no such file", file=name, remedy="check the path") from None
+    except IsADirectoryError:
+        raise DataError("is a folder, expected a file", file=name, remedy="name the files in it") from None
+    except OSError as error:
+        raise _unreadable(error, name) from None
+
+
+def _unreadable(error: OSError, name: str) -> DataError:
+    return DataError(f"cannot be read: {error.strerror or error}", file=name, remedy="name a readable file")
+
+
+def _hashed(stream: BinaryIO, digest: Any, name: str) -> Iterator[bytes]:
+    while True:
+        try:
+            chunk = stream.read(_CHUNK_BYTES)
+        except OSError as error:
+            raise _unreadable(error, name) from None
+        if not chunk:
+            return
         digest.update(chunk)
         yield chunk
 

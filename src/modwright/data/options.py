@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -227,11 +228,11 @@ class ImportOptions:
         if not pairs:
             raise UsageError("found no file to import", remedy="name one, or give --split NAME=FILE")
         check_file_name(str(self.out))
-        seen: set[Path] = set()
+        seen: set[str] = set()
         for split, source in pairs:
             check_split_name(split)
             check_file_name(source)
-            path = Path(source).resolve()
+            path = os.path.realpath(source)  # a link to itself is told by who reads it
             if path in seen:
                 address = "://" in source and not source.startswith(("hf://", "s3://"))
                 shown = f"an address of the split '{split}'" if address else source  # it may hold a password

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -136,7 +137,7 @@ def _refuse_outputs(html: Path | None, errors_out: Path | None) -> None:
         refuse_list(errors_out)
     if html is not None:
         refuse_page(html)
-        if errors_out is not None and html.resolve() == errors_out.resolve():
+        if errors_out is not None and os.path.realpath(html) == os.path.realpath(errors_out):
             raise UsageError("is --html and --errors-out", where=str(html), remedy="name two files")
 
 
