@@ -149,3 +149,17 @@ def test_progress_is_drawn_on_a_terminal_alone(run, monkeypatch):
         with source_progress() as progress:
             progress.read("a.csv", 1, 2)
         assert bool(drawn) is terminal
+
+
+def test_hostile_names_are_shown_and_never_obeyed(run, tmp_path):
+    hostile = "x\x1b]0;owned\x07\u202ey\nread it again: none"
+    rows = [{"text": str(row), "labels": {"t": [hostile] * (row % 2)}, hostile: row} for row in range(4)]
+    (tmp_path / "h.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    shown = [run("import", "h.jsonl", "--out", "h").stdout]
+    shown += [run("import", "h.jsonl", "--rename", f"{hostile}=z", "--out", "z").stdout]
+    shown += [run("diff", "h", "z", "--show", "2").stdout, run("diff", "z", "h").stdout]
+    shown += [run("export", "h", "--out", "o", "--format", "openai").stdout]
+    for text in shown:
+        assert not set("\x1b\x07\u202e") & set(text)
+        assert sum(line.startswith("read it again") for line in text.splitlines()) <= 1
+    assert all("⟨U+001B⟩" in shown[place].replace("\n", "") for place in (0, 2, 3, 4))

@@ -16,6 +16,7 @@ from rich.table import Table
 from modwright.catalog import TerminalProgress
 from modwright.evaluation.metrics import SplitEvaluation
 from modwright.evaluation.report import SummaryRow, summary_rows
+from modwright.render.words import line
 from modwright.training.events import Chosen, Event, Stage, Step, Warned
 
 _PIPE_WIDTH = 120
@@ -83,7 +84,7 @@ class RunView:
     def say(self, text: str) -> None:
         """Print a line above the bar."""
         if not self._quiet:
-            self._console.print(escape(text), highlight=False)
+            self._console.print(escape(line(text)), highlight=False)
 
     def _stage(self, name: str, done: int, total: int, detail: str = "") -> None:
         if not self._console.is_terminal and name != self._shown_stage:
@@ -115,7 +116,7 @@ def print_metrics(evaluations: Mapping[str, SplitEvaluation], notes: Sequence[st
     rows = summary_rows(dict(evaluations))
     for split, target in dict.fromkeys((row.split, row.target) for row in rows):
         chosen = [row for row in rows if (row.split, row.target) == (split, target)]
-        console.print(escape(f"{target}, split {split}"), style="italic", highlight=False)
+        console.print(escape(line(f"{target}, split {split}")), style="italic", highlight=False)
         console.print(_fitting(console, chosen))
         if any(_mark(row) for row in chosen):
             console.print(
@@ -123,7 +124,7 @@ def print_metrics(evaluations: Mapping[str, SplitEvaluation], notes: Sequence[st
             )
         console.print()
     for note in notes:
-        console.print(escape(f"note: {note}"), highlight=False)
+        console.print(escape(line(f"note: {note}")), highlight=False)
 
 
 def _fitting(console: Console, rows: Sequence[SummaryRow]) -> Table:
@@ -149,7 +150,9 @@ def _table(rows: Sequence[SummaryRow], headings: Sequence[str]) -> Table:
         shown = [cell for heading, cell in zip(_HEADINGS, cells, strict=True) if heading in headings]
         mark = _mark(row)
         table.add_row(
-            escape(row.label + mark), *(escape(_short(cell)) for cell in shown), style="dim" if mark else None
+            escape(line(row.label) + mark),
+            *(escape(_short(cell)) for cell in shown),
+            style="dim" if mark else None,
         )
     return table
 

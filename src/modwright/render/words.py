@@ -18,6 +18,11 @@ def shown(text: Any) -> str:
     return _UNSHOWABLE.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", str(text))
 
 
+def line(text: Any) -> str:
+    """Return a user's text, or a note with such in it, as one line for a terminal: nothing in it is obeyed."""
+    return shown(text).replace("\n", "⟨U+000A⟩")
+
+
 def number(value: float | None, decimals: int = 2) -> str:
     """Return a number with fixed decimals, a dash where it is undefined."""
     return UNDEFINED if value is None or math.isnan(value) else f"{value:.{decimals}f}"

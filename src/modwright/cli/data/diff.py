@@ -10,6 +10,7 @@ import typer
 
 from modwright.cli.data.group import data_app
 from modwright.cli.data.options import AsJson
+from modwright.render.words import line
 
 if TYPE_CHECKING:
     from modwright.data.diff import DatasetDiff, Rate
@@ -83,7 +84,7 @@ def _section(title: str, words: Any) -> None:
     if words:
         typer.echo(f"{title}:")
     for word in words:
-        typer.echo(f"  {word}")
+        typer.echo(f"  {line(word)}")
 
 
 def _show_labels(diff: DatasetDiff) -> None:
@@ -101,10 +102,10 @@ def _show_labels(diff: DatasetDiff) -> None:
     for label in changed:
         counts = (label.on, label.off, label.shifted, label.learned, label.forgotten)
         cells = [f"{count:,}" if count else "" for count in counts]
-        head = [escape(f"{label.target}/{label.label}"), *cells]
+        head = [escape(line(f"{label.target}/{label.label}")), *cells]
         for split in dict.fromkeys([*label.before, *label.after]):
             rates = [_rate(side.get(split)) for side in (label.before, label.after)]
-            table.add_row(*head, escape(split), *rates)
+            table.add_row(*head, escape(line(split)), *rates)
             head = [""] * len(head)
     Console(highlight=False).print(table)
 

@@ -10,6 +10,7 @@ import typer
 
 from modwright.cli.data.group import data_app
 from modwright.cli.data.options import AsJson
+from modwright.render.words import line
 
 _FORMATS = ("factory", "openai", "csv", "parquet")
 
@@ -66,7 +67,7 @@ def export_command(
         typer.echo(json.dumps(summary.to_json(), indent=2, ensure_ascii=False))
         return
     for name, file in summary.files.items():
-        typer.echo(f"{name}: {file['file']}, {file['rows']:,} rows, {file['bytes']:,} bytes")
+        typer.echo(f"{line(name)}: {line(file['file'])}, {file['rows']:,} rows, {file['bytes']:,} bytes")
     for note in summary.notes:
-        typer.echo(f"note: {note}")
-    typer.echo(f"read it again: {summary.back}")
+        typer.echo(f"note: {line(note)}")
+    typer.echo(f"read it again: {line(summary.back)}")

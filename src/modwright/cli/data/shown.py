@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from modwright.catalog import TerminalProgress
+from modwright.render.words import line
 
 if TYPE_CHECKING:
     from modwright.data.summary import ImportSummary
@@ -22,7 +23,7 @@ class SourceProgress(TerminalProgress):
     def read(self, name: str, done: int, size: int) -> None:
         """Move the bar of a file that is read."""
         if self._console.is_terminal:
-            self.advance(f"reading {PurePath(name).name}", done, size)
+            self.advance(f"reading {line(PurePath(name).name)}", done, size)
 
 
 @contextmanager
@@ -43,20 +44,20 @@ def show_summary(summary: ImportSummary, *, as_json: bool) -> None:
 
     console = Console(highlight=False)
     for target in summary.targets:
-        console.print(f"{target.target} ({target.kind})", markup=False)
+        console.print(f"{line(target.target)} ({target.kind})", markup=False)
         table = Table()
         table.add_column("label")
         for split, rows in summary.rows.items():
-            table.add_column(escape(f"{split}\n{rows:,} rows"), justify="right")
+            table.add_column(escape(f"{line(split)}\n{rows:,} rows"), justify="right")
         for label in target.labels:
             cells = [
                 f"{label.positives[split]:,}"
                 + (f" ({label.unknown[split]:,} unknown)" if label.unknown[split] else "")
                 for split in summary.rows
             ]
-            table.add_row(escape(label.label) + (" (negative)" if label.negative else ""), *cells)
+            table.add_row(escape(line(label.label)) + (" (negative)" if label.negative else ""), *cells)
         console.print(table)
     for note in summary.notes:
-        console.print(f"note: {note}", markup=False, soft_wrap=True)
+        console.print(f"note: {line(note)}", markup=False, soft_wrap=True)
     done = "holds this very dataset already" if summary.status == "unchanged" else "written"
-    console.print(f"{summary.out}: {done}, id {summary.id[:16]}", markup=False, soft_wrap=True)
+    console.print(f"{line(summary.out)}: {done}, id {summary.id[:16]}", markup=False, soft_wrap=True)
