@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modwright.data import near
 from modwright.data.columnar import pl
 from modwright.data.curate.duplicates import near_groups
 from modwright.data.curate.part import MemoryStore, Part
-from modwright.data.near import Likeness, band_keys, comparable, components, near_pairs
+from modwright.data.near import Likeness, band_keys, comparable, components, near_pairs, similarities
 from modwright.data.shingles import Unit, shingles
 from modwright.data.tables import MESSAGES_TYPE
 from modwright.errors import UsageError
@@ -96,6 +99,71 @@ def test_many_that_are_alike_are_found_without_comparing_all_with_all():
     texts = [f"{base} number {row}" for row in range(3_000)]
     groups = near_groups(part_of(frame_of(texts)), Likeness(0.8))
     assert len(set(groups.tolist())) == 1
+
+
+def letters(rng, number):
+    return "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=number))
+
+
+def pairs_of_a_template(rng, number, *, common, shared, own):
+    """Return texts of which the first half share more with their counterpart in the second than with all others."""
+    base = letters(rng, common)
+    middles = [base + letters(rng, shared) for _ in range(number)]
+    return [middle + letters(rng, own) for _ in range(2) for middle in middles]
+
+
+@pytest.mark.parametrize(("number", "most_missed"), [(300, 0), (1_000, 0.12)])
+def test_pairs_of_a_template_are_found_among_texts_hardly_less_alike(number, most_missed):
+    texts = pairs_of_a_template(random.Random(0), number, common=880, shared=18, own=35)
+    counterpart = jaccard(*(pieces(texts[row], "characters", 5) for row in (0, number)))
+    other = jaccard(*(pieces(texts[row], "characters", 5) for row in (0, 1)))
+    assert other < 0.9 < counterpart
+    likeness, series = Likeness(0.9), pl.Series(texts)
+    found = {
+        tuple(pair) for pair in near_pairs(band_keys(series, likeness), series.gather, likeness).tolist()
+    }
+    missed = [row for row in range(number) if (row, row + number) not in found]
+    assert len(missed) <= most_missed * number
+
+
+def test_a_common_preamble_makes_few_sets_of_shingles_and_no_pair(monkeypatch):
+    rng = random.Random(1)
+    base = letters(rng, 345)
+    series, likeness = pl.Series([base + letters(rng, 55) for _ in range(1_500)]), Likeness(0.8)
+    keys, made = band_keys(series, likeness), []
+
+    def counting(texts, unit, size):
+        made.append(len(texts))
+        return shingles(texts, unit, size)
+
+    monkeypatch.setattr(near, "shingles", counting)
+    assert near_pairs(keys, series.gather, likeness).tolist() == []
+    assert sum(made) < 5 * len(series)
+
+
+def test_of_many_alike_texts_few_pairs_are_verified(monkeypatch):
+    base = "the brown fox jumps over the lazy dog by the river on a lovely sunny day"
+    series, likeness = pl.Series([f"{base} number {row}" for row in range(2_000)]), Likeness(0.8)
+    verified = []
+
+    def counting(texts, first, second, likeness):
+        verified.append(len(first))
+        return similarities(texts, first, second, likeness)
+
+    monkeypatch.setattr(near, "similarities", counting)
+    found = near_pairs(band_keys(series, likeness), series.gather, likeness)
+    assert sum(verified) <= 24 * len(series)
+    assert not components(len(series), found).any()
+    assert set(found[found[:, 0] == 0, 1].tolist()) == set(range(1, len(series)))
+
+
+@given(st.lists(SENTENCES, min_size=2, max_size=12), st.data())
+def test_similarities_are_those_of_the_sets(texts, data):
+    numbers = st.lists(st.integers(0, len(texts) - 1), min_size=3, max_size=3)
+    first, second = (np.array(data.draw(numbers), dtype=np.int64) for _ in range(2))
+    sets = [pieces(text, "characters", 5) for text in texts]
+    expected = [jaccard(sets[a], sets[b]) for a, b in zip(first, second, strict=True)]
+    assert similarities(pl.Series(texts), first, second, Likeness()).tolist() == pytest.approx(expected)
 
 
 def test_conversations_are_compared_whole_and_one_turn_as_a_text():

@@ -3,7 +3,8 @@
 MinHash signatures (Broder 1997, "On the resemblance and containment of documents") are cut into bands; texts that
 agree on a whole band are candidates (Leskovec, Rajaraman and Ullman, "Mining of massive datasets", chapter 3), and
 of a candidate pair the true Jaccard similarity is counted. So no pair below the threshold is ever reported; one at
-the threshold is missed with a probability below `MISS_PROBABILITY`, one above it more rarely.
+the threshold is missed with a probability below `MISS_PROBABILITY`, one above it more rarely, unless more than a few
+texts share their bands (`near_pairs` says what holds then).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +28,20 @@ MISS_PROBABILITY = 1e-6
 _PERMUTATIONS = 128
 _SIGNATURE_SEED = 42
 _TEXTS_AT_ONCE = 4_096
-_PAIRS_AT_ONCE = 4_096
-_ALL_PAIRS_UP_TO = 24  # texts that share a band's key; of more, each meets the first and these before it:
-_BEFORE = 4
-_PAIR_BITS = 50
+_ALL_PAIRS_UP_TO = 24  # texts that share a band's key; of more, each meets the first, and in as many orders
+_ORDERS = 128
+_BESIDE = 4  # so many on either side; so few crowded texts are all compared with one another:
+_CROWD = 1_000
+#: Pairs of a text that are looked at, those met most often; fewer where there would be more than so many in all.
+_MOST_MET, _LEAST_MET, _MOST_IN_ALL = 1_000, 32, 1 << 26
+#: Of these, the pairs of a text that are verified: the likeliest, and those with the earliest texts.
+_LIKELIEST, _EARLIEST = 16, 8
+_SKETCH_BITS, _SKETCHES_AT_ONCE = 2_048, 1_024
+#: Pairs verified at once (twice as many owners fit above 48 bits of hash), and bytes of their texts.
+_PAIRS_AT_ONCE = 32_768
+_BYTES_AT_ONCE = 1 << 23
+_HASHES_AT_ONCE = 1 << 20
+_OWNER_SHIFT, _HASH_SHIFT, _HASH_MASK = np.uint64(48), np.uint64(16), np.uint64((1 << 48) - 1)
 _SLOT_WORDS = _PERMUTATIONS // 4
 _PROMISES_AT_ONCE = 100_000
 
@@ -119,23 +131,140 @@ def near_pairs(
 ) -> IntArray:
     """Return the (P, 2) pairs of near-duplicates, the smaller number first, ascending.
 
-    Where more than a few texts share a band's key, each is compared with the first of them and with those shortly
-    before it instead of with all.
+    Texts that share a band's key with few others are compared with all of those. Where many do (a template, a common
+    preamble), each is compared with the first of them and, in many orders by signature, with those beside
+    it, where texts that share what is rare stand together. Of a text's pairs
+    over all bands and orders the 1,000 met most often are looked at (fewer where that were more than 67 million), and of
+    those that can reach the threshold the 16 likeliest and the 8 with the earliest texts are verified. So a pair that
+    shares little that is rare, among hundreds of texts hardly less alike than itself, can be missed.
 
     Args:
         keys: (N, bands + 32) from `band_keys`, of texts that all differ.
         texts: gives the normalised texts of some numbers.
         likeness: the threshold.
     """
-    number = len(keys)
-    codes = np.zeros(0, dtype=np.int64)
-    for column in keys[:, :-_SLOT_WORDS].T:
-        found = [pairs[:, 0] * number + pairs[:, 1] for pairs in _candidates(column)]
-        codes = np.unique(np.concatenate([codes, *found]))
-    pairs = np.stack([codes // max(number, 1), codes % max(number, 1)], axis=1)
-    pairs = pairs[_promising(pairs, np.ascontiguousarray(keys[:, -_SLOT_WORDS:]).view(np.uint8), likeness)]
-    near = _similarities(pairs, texts, likeness) >= likeness.threshold - 1e-12
-    return pairs[near]
+    slots = np.ascontiguousarray(keys[:, -_SLOT_WORDS:]).view(np.uint8)
+    codes = _met_most(_met(keys[:, :-_SLOT_WORDS], slots), slots, likeness)
+    pairs = np.stack([codes // max(len(keys), 1), codes % max(len(keys), 1)], axis=1)
+    if not len(pairs):
+        return pairs
+    involved, where = np.unique(pairs, return_inverse=True)
+    where, content = where.reshape(pairs.shape), texts(involved)
+    kept = _worth_verifying(where, content, likeness)
+    pairs, (first, second) = pairs[kept], where[kept].T
+    return pairs[similarities(content, first, second, likeness) >= likeness.threshold - 1e-12]
+
+
+def _met(bands: NDArray[np.uint32], slots: NDArray[np.uint8]) -> Iterator[IntArray]:
+    """Yield the codes (smaller number * N + larger) of the pairs that meet in a band, then in an order by signature."""
+    number = len(bands)
+    crowded = np.zeros(number, dtype=bool)
+    for column in bands.T:
+        pairs, crowd = _candidates(column)
+        crowded[crowd] = True
+        yield pairs[:, 0] * number + pairs[:, 1]
+    rows = np.flatnonzero(crowded)
+    if 0 < len(rows) <= _CROWD:
+        first, second = np.triu_indices(len(rows), 1)
+        yield rows[first] * number + rows[second]
+    elif len(rows):
+        for order in _orders(slots[rows]):
+            pairs = _beside(rows[order])
+            yield pairs[:, 0] * number + pairs[:, 1]
+
+
+def _orders(slots: NDArray[np.uint8]) -> Iterator[IntArray]:
+    """Yield orders (N,) of signatures: by the eight slots from every slot on."""
+    for start in range(0, _PERMUTATIONS, _PERMUTATIONS // _ORDERS):
+        columns = np.arange(start, start + 8) % _PERMUTATIONS
+        key = np.ascontiguousarray(slots[:, columns]).view(">u8")[:, 0]
+        yield np.argsort(key, kind="stable").astype(np.int64)
+
+
+def _beside(order: IntArray) -> IntArray:
+    """Return the (C, 2) pairs, the smaller number first, of those that stand beside each other."""
+    pairs = [np.stack([order[:-step], order[step:]], axis=1) for step in range(1, _BESIDE + 1)]
+    return np.sort(np.concatenate(pairs), axis=1)
+
+
+def _met_most(met: Iterator[IntArray], slots: NDArray[np.uint8], likeness: Likeness) -> IntArray:
+    """Return the codes, ascending, of the promising pairs that are among the most often met of one of their texts."""
+    codes, meetings = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    waiting: list[IntArray] = []
+    most = min(_MOST_MET, max(_LEAST_MET, _MOST_IN_ALL // max(len(slots), 1)))
+    for found in met:
+        waiting.append(found)
+        if sum(map(len, waiting)) > _MOST_IN_ALL // 4:
+            codes, meetings = _bounded(*_counted(codes, meetings, waiting), slots, likeness, most)
+            waiting = []
+    return _bounded(*_counted(codes, meetings, waiting), slots, likeness, most)[0]
+
+
+def _counted(codes: IntArray, meetings: IntArray, waiting: list[IntArray]) -> tuple[IntArray, IntArray]:
+    """Return different codes, ascending, and how often each is there."""
+    fresh, counts = np.unique(np.concatenate([codes[:0], *waiting]), return_counts=True)
+    if not len(codes):
+        return fresh, counts.astype(np.int64)
+    every, where = np.unique(np.concatenate([codes, fresh]), return_inverse=True)
+    sums = np.bincount(where, weights=np.concatenate([meetings, counts]), minlength=len(every))
+    return every, sums.astype(np.int64)
+
+
+def _bounded(
+    codes: IntArray, meetings: IntArray, slots: NDArray[np.uint8], likeness: Likeness, most: int
+) -> tuple[IntArray, IntArray]:
+    """Return the promising pairs that are among the `most` most often met of one of their texts."""
+    number = max(len(slots), 1)
+    pairs = np.stack([codes // number, codes % number], axis=1)
+    kept = np.flatnonzero(_promising(pairs, slots, likeness))
+    kept = kept[_foremost(pairs[kept], -meetings[kept, None].repeat(2, axis=1), most)]
+    return codes[kept], meetings[kept]
+
+
+def _foremost(pairs: IntArray, ranks: IntArray | FloatArray, most: int) -> BoolArray:
+    """Return (P,) whether a pair is among the `most` of one of its texts; ranks (P, 2), lowest first, are each text's."""
+    degree = np.bincount(pairs.ravel())
+    many = degree > most
+    chosen = ~(many[pairs[:, 0]] & many[pairs[:, 1]])
+    which = np.flatnonzero(many[pairs.ravel()])
+    ends = pairs.ravel()[which]
+    order = which[np.lexsort((ranks.ravel()[which], ends))]
+    sizes = degree[many]
+    place = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    chosen[order[place < most] // 2] = True
+    return chosen
+
+
+def _worth_verifying(pairs: IntArray, texts: pl.Series, likeness: Likeness) -> IntArray:
+    """Return the numbers of the pairs that can reach the threshold, the foremost of each text.
+
+    Two sets differ in at least as many elements as the parities of their elements' counts by hash differ in bits (as in
+    Mitzenmacher, Pagh and Pham 2014, "Efficient estimation for high similarities using odd sketches").
+    """
+    sketches, size = _odd_sketches(texts, likeness)
+    found = [np.zeros(0)]
+    for start in range(0, len(pairs), _PROMISES_AT_ONCE):
+        left, right = pairs[start : start + _PROMISES_AT_ONCE].T
+        apart = np.bitwise_count(sketches[left] ^ sketches[right]).sum(axis=1, dtype=np.int64)
+        both = size[left] + size[right]
+        found.append((both - apart) / (both + apart))
+    highest = np.concatenate(found)
+    kept = np.flatnonzero(highest >= likeness.threshold - 1e-12)
+    likeliest = _foremost(pairs[kept], -highest[kept, None].repeat(2, axis=1), _LIKELIEST)
+    return kept[likeliest | _foremost(pairs[kept], pairs[kept][:, ::-1], _EARLIEST)]
+
+
+def _odd_sketches(texts: pl.Series, likeness: Likeness) -> tuple[NDArray[np.uint64], IntArray]:
+    """Return (N, 32) words whose bits tell whether an odd number of shingles have that hash, and the sets' sizes."""
+    sketches, sizes = [], []
+    for start in range(0, len(texts), _SKETCHES_AT_ONCE):
+        hashes, size = _sets(texts.slice(start, _SKETCHES_AT_ONCE), likeness)
+        owner = np.repeat(np.arange(len(size)), size)
+        bits = owner * _SKETCH_BITS + (hashes % np.uint64(_SKETCH_BITS)).astype(np.int64)
+        odd = np.bincount(bits, minlength=len(size) * _SKETCH_BITS).astype(np.uint8) & 1
+        sketches.append(np.packbits(odd).view(np.uint64).reshape(len(size), -1))
+        sizes.append(size)
+    return np.concatenate(sketches), np.concatenate(sizes)
 
 
 def _promising(pairs: IntArray, slots: NDArray[np.uint8], likeness: Likeness) -> BoolArray:
@@ -153,51 +282,77 @@ def _promising(pairs: IntArray, slots: NDArray[np.uint8], likeness: Likeness) ->
     return np.concatenate(found)
 
 
-def _candidates(column: NDArray[np.uint32]) -> Iterator[IntArray]:
-    """Yield (C, 2) candidate pairs of a band."""
-    order = np.argsort(column, kind="stable")
+def _candidates(column: NDArray[np.uint32]) -> tuple[IntArray, IntArray]:
+    """Return (C, 2) candidate pairs of a band, and the numbers of the texts whose key is shared by many."""
+    order = np.argsort(column, kind="stable").astype(np.int64)
     sizes = np.unique(column[order], return_counts=True)[1]
-    starts = np.cumsum(sizes) - sizes
-    place = np.arange(len(column)) - np.repeat(starts, sizes)
+    place = np.arange(len(column)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     size = np.repeat(sizes, sizes)
-    found = []
-    for step in range(1, min(int(sizes.max(initial=0)), _ALL_PAIRS_UP_TO + 1)):
-        having = np.flatnonzero((place >= step) & ((size <= _ALL_PAIRS_UP_TO) | (step <= _BEFORE)))
+    large = np.flatnonzero((size > _ALL_PAIRS_UP_TO) & (place > 0))
+    found = [np.stack([order[large - place[large]], order[large]], axis=1)]
+    for step in range(1, min(int(sizes.max(initial=1)), _ALL_PAIRS_UP_TO)):
+        having = np.flatnonzero((place >= step) & (size <= _ALL_PAIRS_UP_TO))
         found.append(np.stack([order[having - step], order[having]], axis=1))
-    large = np.flatnonzero((size > _ALL_PAIRS_UP_TO) & (place > _BEFORE))
-    if len(large):
-        found.append(np.stack([order[large - place[large]], order[large]], axis=1))
-    if found:
-        yield np.sort(np.concatenate(found), axis=1).astype(np.int64)
+    return np.sort(np.concatenate(found), axis=1), order[size > _ALL_PAIRS_UP_TO]
 
 
-def _similarities(pairs: IntArray, texts: Callable[[IntArray], pl.Series], likeness: Likeness) -> FloatArray:
-    """Return the (P,) true Jaccard similarities of pairs."""
-    if not len(pairs):
-        return np.zeros(0)
-    involved, where = np.unique(pairs, return_inverse=True)
-    where = where.reshape(pairs.shape)
-    content = texts(involved)
-    found = []
-    for start in range(0, len(pairs), _PAIRS_AT_ONCE):
-        chosen = where[start : start + _PAIRS_AT_ONCE]
-        left, right = (_sets(content[chosen[:, side]], likeness) for side in (0, 1))
-        number = len(chosen)
-        sizes = [
-            np.bincount((codes >> _PAIR_BITS).astype(np.int64), minlength=number) for codes in (left, right)
-        ]
-        both = np.sort(np.concatenate([left, right]))
-        shared = both[1:][both[1:] == both[:-1]] >> np.uint64(_PAIR_BITS)
-        overlap = np.bincount(shared.astype(np.int64), minlength=number)
-        found.append(overlap / (sizes[0] + sizes[1] - overlap))
-    return np.concatenate(found)
+def similarities(texts: pl.Series, first: IntArray, second: IntArray, likeness: Likeness) -> FloatArray:
+    """Return the (P,) true Jaccard similarities of pairs' sets of shingles.
+
+    Args:
+        texts: (N,) normalised texts.
+        first: (P,) numbers of texts; in ascending order fewest sets are made twice.
+        second: (P,) the other text's.
+        likeness: what shingles are.
+    """
+    lengths = texts.str.len_bytes().to_numpy()
+    parts, start = [np.zeros(0)], 0
+    while start < len(first):
+        count = _PAIRS_AT_ONCE
+        while True:
+            some = slice(start, start + count)
+            rows, where = np.unique(np.concatenate([first[some], second[some]]), return_inverse=True)
+            if count == 1 or int(lengths[rows].sum()) <= _BYTES_AT_ONCE:
+                break
+            count //= 2
+        parts.append(_overlaps(*_sets(texts.gather(rows), likeness), where.reshape(2, -1)))
+        start += count
+    return np.concatenate(parts)
 
 
-def _sets(texts: pl.Series, likeness: Likeness) -> NDArray[np.uint64]:
-    """Return every text's set of shingles, as its number in the upper bits over 50 bits of hash."""
+def _sets(texts: pl.Series, likeness: Likeness) -> tuple[NDArray[np.uint64], IntArray]:
+    """Return every text's set of shingles, one after the other, each as a hash of 48 bits, and the (N,) sizes."""
     hashes, offsets = shingles(texts, likeness.unit, likeness.size)
-    owner = np.repeat(np.arange(len(texts), dtype=np.uint64), np.diff(offsets))
-    return np.unique((owner << np.uint64(_PAIR_BITS)) | (hashes >> np.uint64(64 - _PAIR_BITS)))
+    codes = np.sort(_owned(hashes >> _HASH_SHIFT, np.diff(offsets)))
+    codes = codes[np.append(True, codes[1:] != codes[:-1])[: len(codes)]]
+    return codes & _HASH_MASK, np.bincount((codes >> _OWNER_SHIFT).astype(np.int64), minlength=len(texts))
+
+
+def _overlaps(hashes: NDArray[np.uint64], size: IntArray, sides: IntArray) -> FloatArray:
+    """Return the (P,) Jaccard similarities of the sets with the numbers sides (2, P)."""
+    begin = np.cumsum(size) - size
+    ends = np.cumsum(size[sides].sum(axis=0))
+    overlap = np.zeros(sides.shape[1], dtype=np.int64)
+    pieces = np.flatnonzero(np.diff(ends // _HASHES_AT_ONCE, prepend=0))
+    for start, stop in pairwise([0, *pieces[pieces > 0].tolist(), len(overlap)]):
+        both = [_owned(hashes[_ranges(begin[side], size[side])], size[side]) for side in sides[:, start:stop]]
+        together = np.sort(np.concatenate(both), kind="stable")  # which merges what is in order
+        shared = (together[1:][together[1:] == together[:-1]] >> _OWNER_SHIFT).astype(np.int64)
+        overlap[start:stop] = np.bincount(shared, minlength=stop - start)
+    return np.asarray(overlap / (size[sides].sum(axis=0) - overlap), dtype=np.float64)
+
+
+def _owned(hashes: NDArray[np.uint64], counts: IntArray) -> NDArray[np.uint64]:
+    """Return hashes of 48 bits below the number of whose they are: owner n has the next counts[n]."""
+    owner = np.repeat(np.arange(len(counts), dtype=np.uint64), counts)
+    return np.asarray((owner << _OWNER_SHIFT) | hashes, dtype=np.uint64)
+
+
+def _ranges(begin: IntArray, size: IntArray) -> IntArray:
+    """Return begin[0] .. begin[0] + size[0] - 1, begin[1] .. and so on."""
+    ends = np.cumsum(size)
+    numbers = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(begin - (ends - size), size)
+    return np.asarray(numbers, dtype=np.int64)
 
 
 def components(number: int, pairs: IntArray) -> IntArray:

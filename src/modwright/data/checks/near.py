@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modwright.data.columnar import pl
-from modwright.data.near import Likeness
-from modwright.data.shingles import shingles
+from modwright.data.near import Likeness, similarities
 from modwright.errors import MissingExtraError
-from modwright.schema import FloatArray, IntArray
+from modwright.schema import IntArray
 
 #: Twelve bands of four: a pair of similarity 0.8 is met in 99.8 % of cases, one of 0.5 in 54 % and then verified away.
 _BANDS, _ROWS_OF_BAND = 12, 4
@@ -27,9 +26,6 @@ _MIN_SHINGLES = 6
 _SHINGLE_BYTES = 8
 _BLANK, _BREAK, _WIDE = 0x20, 0x0A, 0xE0
 _CHUNK_ROWS = 50_000
-#: Pairs verified at once; twice as many owners fit above 48 bits of hash.
-_PAIRS = 16_384
-_OWNER_SHIFT, _HASH_SHIFT = np.uint64(48), np.uint64(16)
 #: Proposed pairs whose signatures agree less are not verified, and at most so many are, the likeliest first.
 _PROMISING = 0.55
 MOST_PAIRS = 100_000
@@ -51,11 +47,7 @@ def alike_pairs(texts: pl.Series, likeness: Likeness, *, seed: int = 0) -> tuple
     rows = _candidates(texts, likeness.threshold, seed)
     chosen = texts.gather(rows)
     first, second = _met(chosen, seed)
-    parts = [
-        _jaccard(chosen, first[start : start + _PAIRS], second[start : start + _PAIRS], likeness)
-        for start in range(0, len(first), _PAIRS)
-    ]
-    kept = (np.concatenate(parts) if parts else np.zeros(0)) >= likeness.threshold - 1e-12
+    kept = similarities(chosen, first, second, likeness) >= likeness.threshold - 1e-12
     return rows[first[kept]], rows[second[kept]]
 
 
@@ -152,32 +144,3 @@ def _mixed(values: HashArray) -> HashArray:
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
-
-
-def _jaccard(texts: pl.Series, first: IntArray, second: IntArray, likeness: Likeness) -> FloatArray:
-    """Return (P,) the Jaccard similarity of the sets of shingles of pairs."""
-    rows, places = np.unique(np.concatenate([first, second]), return_inverse=True)
-    flat, offsets = shingles(texts.gather(rows), likeness.unit, likeness.size)
-    codes = np.unique(_owned(flat, np.diff(offsets)))
-    size = np.bincount((codes >> _OWNER_SHIFT).astype(np.int64), minlength=len(rows))
-    begin = np.cumsum(size) - size
-    sides = places.reshape(2, -1)
-    both = [_owned(codes[_ranges(begin[side], size[side])] << _HASH_SHIFT, size[side]) for side in sides]
-    together = np.sort(np.concatenate(both))
-    shared = (together[1:][together[1:] == together[:-1]] >> _OWNER_SHIFT).astype(np.int64)
-    overlap = np.bincount(shared, minlength=len(first))
-    similarity = overlap / np.maximum(size[sides[0]] + size[sides[1]] - overlap, 1)
-    return np.asarray(similarity, dtype=np.float64)
-
-
-def _owned(hashes: HashArray, counts: IntArray) -> HashArray:
-    """Return hashes cut to 48 bits, below the number of whose they are: owner n has the next counts[n]."""
-    owner = np.repeat(np.arange(len(counts), dtype=np.uint64), counts)
-    return np.asarray((owner << _OWNER_SHIFT) | (hashes >> _HASH_SHIFT), dtype=np.uint64)
-
-
-def _ranges(begin: IntArray, size: IntArray) -> IntArray:
-    """Return begin[0] .. begin[0] + size[0] - 1, begin[1] .. and so on."""
-    ends = np.cumsum(size)
-    numbers = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(begin - (ends - size), size)
-    return np.asarray(numbers, dtype=np.int64)
