@@ -41,9 +41,7 @@ def find_bounds(training: Sequence[FileRows], meaning: Meaning, problems: Proble
                 "no training row has a score", file=training[0].name, field=name, remedy="leave it out"
             )
             continue
-        bounds[name] = (
-            threshold.bound if threshold.bound is not None else threshold.bound_for(np.concatenate(parts))
-        )
+        bounds[name] = threshold.bound_for(*parts)
     return bounds
 
 

@@ -48,11 +48,11 @@ class Threshold:
             remedy="quote it, so that the shell does not take '>' for itself",
         )
 
-    def bound_for(self, scores: FloatArray) -> float:
+    def bound_for(self, *scores: FloatArray) -> float:
         """Return the bound, given the (N,) training scores (NaN unknown, at least one known)."""
         if self.bound is not None:
             return self.bound
-        known = scores[~np.isnan(scores)]
+        known = np.concatenate([part[~np.isnan(part)] for part in scores])
         return float(np.quantile(known, self.quantile if self.quantile is not None else 0.5))
 
     def apply(self, scores: FloatArray, bound: float) -> FloatArray:

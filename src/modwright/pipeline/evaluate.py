@@ -70,7 +70,7 @@ def evaluate(
     """
     _refuse_unfit(out)
     artifact = read_artifact(artifact_folder)
-    engine = Engine.load(artifact_folder, threads=settings.threads, bulk=True)
+    engine = Engine.load(artifact_folder, artifact=artifact, threads=settings.threads, bulk=True)
     recipe = load_recipe(str(artifact_folder / RECIPE))
     chosen = list(splits) or [name for name in dataset.splits if name != TRAIN] or list(dataset.splits)
     resamples = recipe.evaluation.resamples if resamples is None else resamples

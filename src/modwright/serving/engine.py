@@ -74,11 +74,19 @@ class Engine:
         self.operating_points = dict(operating_points)
 
     @classmethod
-    def load(cls, folder: Path, *, threads: int = 0, bulk: bool = False) -> Self:
+    def load(
+        cls,
+        folder: Path,
+        *,
+        artifact: artifact_folder.Artifact | None = None,
+        threads: int = 0,
+        bulk: bool = False,
+    ) -> Self:
         """Load and verify an artifact folder.
 
         Args:
             folder: the artifact.
+            artifact: what `read_artifact` has just verified in this very folder; None reads and verifies it.
             threads: of the model; 0 takes every usable core.
             bulk: for files of texts: the threads work on several batches at once instead of sharing one.
 
@@ -86,7 +94,7 @@ class Engine:
             NotFoundError: there is no artifact.
             ArtifactError: a part of it is missing, changed or malformed.
         """
-        artifact = artifact_folder.read_artifact(folder)
+        artifact = artifact or artifact_folder.read_artifact(folder)
         return cls(
             id=artifact.id,
             classifier=load_classifier(folder, artifact, threads=threads, bulk=bulk),

@@ -56,8 +56,8 @@ def run_steps(
         UsageError: a step names a split that is not there, or leaves a target without labels.
         DataError: a step leaves a split without rows.
     """
+    rates = prevalence(draft) if steps else {}
     for place, planned in enumerate(steps):
-        before = prevalence(draft)
         step_seed = seed + place
         entry: dict[str, Any] = {"step": planned.step.name, **_parameters(planned.step)}
         if planned.step.random:
@@ -66,7 +66,8 @@ def run_steps(
             draft = _choose(draft, planned, planned.step, step_seed, count_tokens, entry)
         else:
             draft = _without(draft, planned.step, count_tokens, entry)
-        entry["prevalence"] = _changes(before, prevalence(draft))
+        before, rates = rates, prevalence(draft)
+        entry["prevalence"] = _changes(before, rates)
         draft = dataclasses.replace(draft, log=(*draft.log, entry))
     return draft
 
