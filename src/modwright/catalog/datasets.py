@@ -12,7 +12,7 @@ from typing import Any
 from modwright.catalog.entries import HubSource
 from modwright.catalog.hub import Repository, is_offline, look_up, take_from_hub
 from modwright.catalog.index import UnreachableError
-from modwright.catalog.landing import Landed, land
+from modwright.catalog.landing import Landed, land, writing_cache
 from modwright.catalog.layout import Layout, from_card, from_converted, from_names, has_loading_script
 from modwright.catalog.progress import LogProgress, Progress
 from modwright.catalog.specs import spec_label
@@ -261,17 +261,8 @@ def _remember(wanted: HubSpec, pinned: PinnedRepository, folder: Path) -> None:
         "sizes": {name: size for name, size in pinned.sizes.items() if name in used},
         "sha256": {name: known for name, known in pinned.sha256.items() if name in used},
     }
-    try:
-        with locked(folder / "revisions"):
-            write_text_atomic(folder / pinned.revision / "layout.json", json.dumps(data, indent=2) + "\n")
-            path = folder / "revisions.json"
-            revisions = read_json(path) if path.is_file() else {}
-            write_text_atomic(
-                path, json.dumps({**revisions, wanted.revision: pinned.revision}, indent=2) + "\n"
-            )
-    except OSError as error:
-        raise SourceError(
-            f"the cache cannot be written: {error}",
-            where=str(folder),
-            remedy="make room, or set MODWRIGHT_CACHE to another folder",
-        ) from None
+    with writing_cache(folder), locked(folder / "revisions"):
+        write_text_atomic(folder / pinned.revision / "layout.json", json.dumps(data, indent=2) + "\n")
+        path = folder / "revisions.json"
+        revisions = read_json(path) if path.is_file() else {}
+        write_text_atomic(path, json.dumps({**revisions, wanted.revision: pinned.revision}, indent=2) + "\n")

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from modwright.catalog.entries import Base, BaseKind, Entry, Pooling
+from modwright.catalog.landing import writing_cache
 from modwright.catalog.progress import LogProgress, Progress
 from modwright.catalog.shelf import data_set
 from modwright.catalog.sources import fill
 from modwright.catalog.terms import require_accepted
-from modwright.errors import IntegrityError, SourceError
+from modwright.errors import IntegrityError
 from modwright.files import locked, staged_folder, verify, write_json
 from modwright.settings import Settings
 
@@ -91,18 +92,11 @@ def fetch_entry(entry: Entry, folder: Path, manifest: str, progress: Progress | 
     progress = progress if progress is not None else LogProgress()
     if is_whole(entry, folder, manifest, progress):
         return folder
-    try:
-        with locked(folder.parent / f"{folder.name}.fetch"):
-            if not is_whole(entry, folder, manifest, None):
-                with staged_folder(folder, replace=True) as staging:
-                    source = fill(entry, staging, progress)
-                    write_json(staging / manifest, manifest_json(entry, staging, source))
-    except OSError as error:
-        raise SourceError(
-            f"the cache cannot be written: {error}",
-            where=str(folder),
-            remedy="make room, or set MODWRIGHT_CACHE to another folder",
-        ) from None
+    with writing_cache(folder), locked(folder.parent / f"{folder.name}.fetch"):
+        if not is_whole(entry, folder, manifest, None):
+            with staged_folder(folder, replace=True) as staging:
+                source = fill(entry, staging, progress)
+                write_json(staging / manifest, manifest_json(entry, staging, source))
     return folder
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,19 @@ class Landed:
     path: Path
     identity: dict[str, Any]
     sha256: str
+
+
+@contextlib.contextmanager
+def writing_cache(folder: Path) -> Iterator[None]:
+    """Turn the system's refusals below a folder of the cache into a SourceError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise SourceError(
+            f"the cache cannot be written: {error}",
+            where=str(folder),
+            remedy="make room, or set MODWRIGHT_CACHE to another folder",
+        ) from None
 
 
 def read_landed(folder: Path) -> Landed | None:
@@ -60,7 +73,7 @@ def land(
     wanted = dict(identity)
     name = f"data-{name}" if name == MANIFEST else name
     lock = folder.parent / f"{folder.name}.fetch"
-    try:
+    with writing_cache(folder):
         found = None if again or _was_interrupted(lock) else read_landed(folder)
         if found is not None and found.identity == wanted:
             return found
@@ -70,12 +83,6 @@ def land(
                 _clear_beside(folder)
                 return found
             return _fetched(folder, name, wanted, fill)
-    except OSError as error:
-        raise SourceError(
-            f"the cache cannot be written: {error}",
-            where=str(folder),
-            remedy="make room, or set MODWRIGHT_CACHE to another folder",
-        ) from None
 
 
 def _fetched(folder: Path, name: str, identity: dict[str, Any], fill: Callable[[Path], str]) -> Landed:
