@@ -27,7 +27,8 @@ from modwright.recipe import Recipe, load_recipe
 from modwright.schema import Schema
 from modwright.settings import load_settings
 from modwright.training.events import follow
-from modwright.training.frozen import TrainingRows, fit
+from modwright.training.frozen import fit
+from modwright.training.rows import TrainingRows
 
 FIXED_SEED = 32
 TEST_FROM = 800

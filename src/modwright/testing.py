@@ -21,12 +21,12 @@ from modwright.errors import MissingExtraError, UsageError
 from modwright.files import sha256_file
 from modwright.models.features import FrozenBase
 from modwright.models.windows import SingleLabelRule, combine
-from modwright.recipe import Recipe, load_recipe
+from modwright.recipe import FrozenRecipe, load_recipe
 from modwright.schema import FloatArray, Input, Schema, Scores, Target, TargetKind, text_input
 
 if TYPE_CHECKING:
     from modwright.data.dataset import Dataset
-    from modwright.training.frozen import TrainingRows
+    from modwright.training.rows import TrainingRows
 
 #: Words that say nothing about any label.
 NEUTRAL_WORDS = (
@@ -167,7 +167,7 @@ def tiny_labels(texts: Sequence[str]) -> dict[str, FloatArray]:
 
 def tiny_rows(number: int = 120, *, seed: int = 0) -> TrainingRows:
     """Return labelled texts as a trainer takes them; equal texts share a group."""
-    from modwright.training.frozen import TrainingRows
+    from modwright.training.rows import TrainingRows
 
     texts = tiny_texts(number, seed=seed)
     return TrainingRows([text_input(text) for text in texts], tiny_labels(texts), np.ones(number), texts)
@@ -221,7 +221,7 @@ def _frame(split: str, number: int, seed: int) -> Any:
     return pl.DataFrame(columns)
 
 
-def tiny_recipe(base: Path | str = "tiny", *overrides: str) -> Recipe:
+def tiny_recipe(base: Path | str = "tiny", *overrides: str) -> FrozenRecipe:
     """Return the recipe `fast` with that base and everything small; `overrides` as on the command line."""
     small = (
         f"bases=[{{name={json.dumps(str(base))}, layers=[0, 1]}}]",
@@ -234,7 +234,9 @@ def tiny_recipe(base: Path | str = "tiny", *overrides: str) -> Recipe:
         "training.training_steps=60",
         "evaluation.resamples=20",
     )
-    return load_recipe("fast", [*small, *overrides])
+    recipe = load_recipe("fast", [*small, *overrides])
+    assert isinstance(recipe, FrozenRecipe)
+    return recipe
 
 
 @dataclass(slots=True)

@@ -25,7 +25,8 @@ from modwright.testing import (
 )
 from modwright.training import frozen
 from modwright.training.events import Chosen, Stage, Step, Warned, follow
-from modwright.training.frozen import TrainingRows, fit
+from modwright.training.frozen import fit
+from modwright.training.rows import TrainingRows
 
 ROWS = tiny_rows(120)
 GOOSE = Schema((Target.create("bird", TargetKind.MULTI_LABEL, ["goose"]),))
@@ -55,7 +56,7 @@ def arrays(result):
     for name, head in result.classifier.heads.items():
         found |= {f"{name} {key}": value.tobytes() for key, value in head.to_tensors(name).items()}
         found[f"{name} kind"] = repr((head.kind, head.gamma))
-        found[f"{name} out of fold"] = result.out_of_fold[name].tobytes()
+        found[f"{name} out of fold"] = result.unseen.scores[name].tobytes()
     return found | {"calibration": repr(result.calibration), "thresholds": repr(result.operating_point)}
 
 
@@ -83,7 +84,7 @@ def test_several_targets_are_learnt_at_once_out_of_fold_and_on_new_texts(tiny_ba
         assert scores.values[target.name].shape == (100, len(target.labels))
         for label in range(len(target.labels)):
             own = tiny_rows(200).labels[target.name][:, label]
-            assert roc_auc_score(own, result.out_of_fold[target.name][:, label]) > 0.9
+            assert roc_auc_score(own, result.unseen.scores[target.name][:, label]) > 0.9
             assert roc_auc_score(truth[target.name][:, label], scores.values[target.name][:, label]) > 0.9
     assert np.allclose(scores.values["tone"].sum(axis=1), 1.0)
     assert [event.target for event in events if isinstance(event, Chosen)] == ["moderation", "tone"]
@@ -146,7 +147,7 @@ def test_shuffled_labels_cannot_be_predicted_out_of_fold(tiny_base):
     result, _ = trained(tiny_base, shuffled, "head.c=[1000.0]")
     for name, values in shuffled.labels.items():
         for label in range(values.shape[1]):
-            assert 0.35 < roc_auc_score(values[:, label], result.out_of_fold[name][:, label]) < 0.65
+            assert 0.35 < roc_auc_score(values[:, label], result.unseen.scores[name][:, label]) < 0.65
 
 
 def test_groups_never_straddle_folds(tiny_base):
@@ -156,10 +157,10 @@ def test_groups_never_straddle_folds(tiny_base):
     random = rng.integers(0, 2, len(texts)).astype(float)
     doubled, labels = texts * 3, np.tile(random, 3)
     grouped, _ = trained(tiny_base, rows_of(doubled, labels), "head.c=[10000.0]", schema=GOOSE)
-    assert roc_auc_score(labels, grouped.out_of_fold["bird"][:, 0]) < 0.65
+    assert roc_auc_score(labels, grouped.unseen.scores["bird"][:, 0]) < 0.65
     apart = rows_of(doubled, labels, groups=[str(number) for number in range(len(doubled))])
     leaking, _ = trained(tiny_base, apart, "head.c=[10000.0]", "head.kinds=['rbf']", schema=GOOSE)
-    assert roc_auc_score(labels, leaking.out_of_fold["bird"][:, 0]) > 0.75, "this is what a leak looks like"
+    assert roc_auc_score(labels, leaking.unseen.scores["bird"][:, 0]) > 0.75, "this is what a leak looks like"
 
 
 def test_folds_are_dealt_by_the_rows_groups(tiny_base, monkeypatch):
@@ -185,11 +186,11 @@ def test_unknown_labels_are_left_out(tiny_base):
     labels["moderation"][::2, 0] = np.nan
     labels["tone"][1::2] = np.nan
     result, events = trained(tiny_base, dataclasses.replace(ROWS, labels=labels))
-    assert all(np.isfinite(values).all() for values in result.out_of_fold.values())
+    assert all(np.isfinite(values).all() for values in result.unseen.scores.values())
     assert all(np.isfinite(event.train_loss) for event in events if isinstance(event, Step))
     known = ~np.isnan(labels["moderation"][:, 0])
     assert (
-        roc_auc_score(ROWS.labels["moderation"][known, 0], result.out_of_fold["moderation"][known, 0]) > 0.75
+        roc_auc_score(ROWS.labels["moderation"][known, 0], result.unseen.scores["moderation"][known, 0]) > 0.75
     )
 
 
@@ -231,7 +232,7 @@ def test_a_conversation_is_judged_by_its_last_turn_in_its_context(tiny_base):
     rows = rows_of(inputs, labels, groups=groups)
     result, _ = trained(tiny_base, rows, "head.kinds=['rbf']", "head.c=[64.0]", schema=GOOSE)
     assert result.classifier.featuriser.uses_context
-    assert roc_auc_score(labels, result.out_of_fold["bird"][:, 0]) > 0.9
+    assert roc_auc_score(labels, result.unseen.scores["bird"][:, 0]) > 0.9
     asked = [pair_input("the goose", "my table"), pair_input("the river", "my table")]
     scores = result.classifier.predict_proba(asked).values["bird"][:, 0]
     assert scores[0] > scores[1] + 0.15
@@ -305,8 +306,8 @@ def test_the_window_follows_the_training_texts_within_its_bounds(tiny_base):
 def test_heads_are_chosen_on_some_rows_and_fitted_on_all(tiny_base):
     rows = tiny_rows(200)
     result, _ = trained(tiny_base, rows, "head.selection_rows=80")
-    assert len(result.out_of_fold["moderation"]) == 200
-    assert roc_auc_score(rows.labels["moderation"][:, 0], result.out_of_fold["moderation"][:, 0]) > 0.85
+    assert len(result.unseen.scores["moderation"]) == 200
+    assert roc_auc_score(rows.labels["moderation"][:, 0], result.unseen.scores["moderation"][:, 0]) > 0.85
 
 
 def test_weights_count(tiny_base):

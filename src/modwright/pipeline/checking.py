@@ -129,7 +129,7 @@ def out_of_fold_scores(
         caches=[one.cache for one in opened] if recipe.embedding.cache else None,
         progress=embedding_progress,
     )
-    return follow(events, on_event).out_of_fold
+    return follow(events, on_event).unseen.scores
 
 
 def write_label_errors(rows: pl.DataFrame, path: Path) -> None:

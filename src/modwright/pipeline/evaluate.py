@@ -23,7 +23,7 @@ from modwright.recipe import Recipe, load_recipe
 from modwright.schema import FloatArray, Input
 from modwright.serving.engine import DEFAULT_OPERATING_POINT, Engine
 from modwright.settings import Settings
-from modwright.training.frozen import TrainingRows
+from modwright.training.rows import TrainingRows
 
 REPORT = "report.html"
 #: Inputs scored between two reports of progress.

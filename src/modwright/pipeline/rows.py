@@ -12,7 +12,7 @@ from modwright.data.dataset import Dataset
 from modwright.data.options import TRAIN
 from modwright.errors import DataError, SchemaError
 from modwright.schema import FloatArray, Schema, TargetKind
-from modwright.training.frozen import TrainingRows
+from modwright.training.rows import TrainingRows
 
 VALIDATION = "validation"
 _SUM_TOLERANCE = 0.01

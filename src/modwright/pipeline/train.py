@@ -153,7 +153,7 @@ def _evaluated(
 ) -> dict[str, SplitEvaluation]:
     resamples, seed = recipe.evaluation.resamples, recipe.seed
     on_event(Stage("evaluate", 0, len(others) + 1))
-    found = {OUT_OF_FOLD: measure(engine, fitted.out_of_fold, rows, resamples, seed)}
+    found = {OUT_OF_FOLD: measure(engine, fitted.unseen.scores, rows, resamples, seed)}
     for number, (name, other) in enumerate(others.items()):
         on_event(Stage("evaluate", number + 1, len(others) + 1))
         if other.inputs:

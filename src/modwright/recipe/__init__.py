@@ -14,32 +14,71 @@ from modwright.recipe.data import (
     StepSection,
 )
 from modwright.recipe.loading import load_data_recipe, load_recipe, shipped_data_recipes, shipped_recipes
-from modwright.recipe.model import (
-    BaseRecipe,
-    EmbeddingRecipe,
+from modwright.recipe.causal import (
+    AdapterRecipe,
+    AnswerRecipe,
+    CausalRecipe,
+    DecoderRecipe,
+    PromptRecipe,
+    ShardsRecipe,
+)
+from modwright.recipe.encoder import EncoderRecipe, HeadsRecipe, TrunkRecipe
+from modwright.recipe.frozen import BaseRecipe, EmbeddingRecipe, FrozenRecipe, HeadRecipe, TrainingRecipe
+from modwright.recipe.grid import expand, varied
+from modwright.recipe.model import FAMILIES, Recipe, TunedRecipe
+from modwright.recipe.parts import (
+    BatchRecipe,
+    CheckpointRecipe,
+    ClassWeights,
     EvaluationRecipe,
-    HeadRecipe,
-    Recipe,
-    TrainingRecipe,
+    LoopRecipe,
+    LossRecipe,
+    OptimizerRecipe,
+    TargetRecipe,
+    TrackersRecipe,
+    ValidationRecipe,
     WindowRecipe,
 )
 
 __all__ = [
+    "FAMILIES",
+    "AdapterRecipe",
+    "AnswerRecipe",
     "BaseRecipe",
+    "BatchRecipe",
+    "CausalRecipe",
+    "CheckpointRecipe",
+    "ClassWeights",
     "ColumnMapping",
     "DataRecipe",
     "DataSection",
+    "DecoderRecipe",
     "EmbeddingRecipe",
+    "EncoderRecipe",
     "EvaluationRecipe",
+    "FrozenRecipe",
     "HeadRecipe",
+    "HeadsRecipe",
+    "LoopRecipe",
+    "LossRecipe",
+    "OptimizerRecipe",
+    "PromptRecipe",
     "Recipe",
+    "ShardsRecipe",
     "SourceSection",
     "SplitSection",
     "StepSection",
+    "TargetRecipe",
+    "TrackersRecipe",
     "TrainingRecipe",
+    "TrunkRecipe",
+    "TunedRecipe",
+    "ValidationRecipe",
     "WindowRecipe",
+    "expand",
     "load_data_recipe",
     "load_recipe",
     "shipped_data_recipes",
     "shipped_recipes",
+    "varied",
 ]

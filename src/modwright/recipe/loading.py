@@ -13,11 +13,13 @@ from pydantic import BaseModel, ValidationError
 
 from modwright.errors import RecipeError, nearest
 from modwright.recipe.data import DataRecipe, DataSection
-from modwright.recipe.model import Recipe
+from modwright.recipe.model import FAMILIES, Recipe
 
 _EXTENDS = "extends"
 _MOST_EXTENSIONS = 8
 _DATA = "data"
+#: A shipped recipe of each family that states every key.
+_EXAMPLES = {"frozen": "fast", "encoder": "balanced", "causal": "llm"}
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -52,7 +54,19 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     data, where = _resolved(name_or_path, "", _MOST_EXTENSIONS)
     for override in overrides:
         _apply(data, override)
-    return _validated(Recipe, data, where, 'state it, or start with: extends = "fast"')
+    family = data.get("family")
+    if not isinstance(family, str) or family not in FAMILIES:
+        raise RecipeError(
+            f"family is {family!r}, expected one of {', '.join(FAMILIES)}",
+            where=where,
+            remedy=nearest(str(family), FAMILIES)
+            if family is not None
+            else 'state it, or start with: extends = "fast"',
+        )
+    recipe: Recipe = _validated(
+        FAMILIES[family], data, where, f'state it, or start with: extends = "{_EXAMPLES[family]}"'
+    )
+    return recipe
 
 
 def load_data_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> DataSection:
@@ -129,7 +143,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise RecipeError(f"override is '{override}'", remedy="write key=value, such as head.folds=10")
-    *tables, last = key.strip().split(".")
+    *tables, last = _placed(data, key.strip()).split(".")
     table = data
     for depth, name in enumerate(tables):
         value = _inner(table, name)
@@ -141,6 +155,14 @@ def _apply(data: dict[str, Any], override: str) -> None:
             )
         table = value
     table[last] = _value(text)
+
+
+def _placed(data: Mapping[str, Any], key: str) -> str:
+    """Return where a key without a table belongs: `epochs` is `training.epochs`, the one table that states it."""
+    if "." in key or key in data:
+        return key
+    tables = [name for name, table in data.items() if isinstance(table, dict) and key in table]
+    return f"{tables[0]}.{key}" if len(tables) == 1 else key
 
 
 def _inner(table: Any, name: str) -> Any:

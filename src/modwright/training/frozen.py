@@ -10,17 +10,19 @@ import numpy as np
 
 from modwright.data.split import folds
 from modwright.evaluation.calibration import TargetCalibration, fit_calibration
-from modwright.evaluation.thresholds import OperatingPoint, choose_thresholds
+from modwright.evaluation.thresholds import choose_thresholds
 from modwright.models.embedding_cache import EmbeddingCache
 from modwright.models.features import Features, Featuriser, FrozenBase, Progress
 from modwright.models.frozen import FrozenClassifier
 from modwright.models.heads import Head, HeadKind, probabilities
 from modwright.models.windows import SingleLabelRule, WindowRule, combine
-from modwright.recipe import Recipe
+from modwright.recipe import FrozenRecipe
 from modwright.schema import Float32Array, FloatArray, Input, IntArray, Schema, Target
 from modwright.training.basis import Basis, make_basis, median_squared_distance, pick_landmarks
 from modwright.training.documents import Documents, whole_rows
 from modwright.training.events import Chosen, Event, Stage, Step, Warned
+from modwright.training.fitted import OUT_OF_FOLD, Fitted, Unseen
+from modwright.training.rows import TrainingRows
 from modwright.training.selection import HeadChoice, Question, document_log_loss, fits_of_round, out_of_fold
 from modwright.training.solver import FINAL_TOLERANCE, Solution, solve
 
@@ -30,44 +32,19 @@ _WINDOW_MULTIPLE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingRows:
-    """Labelled inputs.
-
-    Attributes:
-        inputs: N of them.
-        labels: target to (N, L) values in 0..1, NaN unknown.
-        weights: (N,) of the rows.
-        groups: (N,) rows that share a key are never on both sides of a fold.
-    """
-
-    inputs: Sequence[Input]
-    labels: Mapping[str, FloatArray]
-    weights: FloatArray
-    groups: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class FrozenFit:
+class FrozenFit(Fitted):
     """A trained frozen model.
 
     Attributes:
-        classifier: without calibration.
-        calibration: per target, fitted out of fold.
-        operating_point: thresholds of best F1 out of fold, on calibrated scores.
-        out_of_fold: target to (N, L) calibrated scores of the training rows, each by fits that have not seen
-            it.
         choices: target to the head it got.
     """
 
     classifier: FrozenClassifier
-    calibration: dict[str, TargetCalibration]
-    operating_point: OperatingPoint
-    out_of_fold: dict[str, FloatArray]
     choices: dict[str, HeadChoice]
 
 
 def fit(
-    recipe: Recipe,
+    recipe: FrozenRecipe,
     schema: Schema,
     rows: TrainingRows,
     bases: Sequence[FrozenBase],
@@ -110,10 +87,10 @@ def fit(
     uses_kernel = any(choice.kind is HeadKind.RBF for choice in choices.values())
     kept = landmarks if uses_kernel else landmarks[:0]
     classifier = FrozenClassifier(schema, featuriser, bench.heads(solutions, choices), kept)
-    return FrozenFit(classifier, calibration, operating_point, calibrated, choices)
+    return FrozenFit(classifier, calibration, operating_point, Unseen(OUT_OF_FOLD, rows, calibrated), choices)
 
 
-def _featuriser(recipe: Recipe, inputs: Sequence[Input], bases: Sequence[FrozenBase]) -> Featuriser:
+def _featuriser(recipe: FrozenRecipe, inputs: Sequence[Input], bases: Sequence[FrozenBase]) -> Featuriser:
     window = recipe.window
     lengths = bases[0].tokenizer.lengths([value[-1].content for value in inputs])
     wanted = float(np.quantile(lengths, window.quantile)) if lengths else float(window.min_tokens)
@@ -137,7 +114,12 @@ class _Bench:
     """The training rows as features, and the bases of heads that were tried on them."""
 
     def __init__(
-        self, recipe: Recipe, schema: Schema, rows: TrainingRows, features: Features, landmarks: Float32Array
+        self,
+        recipe: FrozenRecipe,
+        schema: Schema,
+        rows: TrainingRows,
+        features: Features,
+        landmarks: Float32Array,
     ) -> None:
         self._recipe = recipe
         self._schema = schema

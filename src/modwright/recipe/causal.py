@@ -1,0 +1,106 @@
+"""The recipe of the family `causal`: a decoder LLM whose answer is read from the logits of label tokens, or of a head."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from modwright.recipe.common import CommonRecipe
+from modwright.recipe.parts import (
+    BatchRecipe,
+    CheckpointRecipe,
+    LoopRecipe,
+    LossRecipe,
+    OptimizerRecipe,
+    TargetRecipe,
+    TrackersRecipe,
+    ValidationRecipe,
+    WindowRecipe,
+)
+from modwright.recipe.strict import Strict
+
+
+class DecoderRecipe(Strict):
+    """The pretrained causal LM."""
+
+    name: str = Field(min_length=1)
+
+
+class PromptRecipe(Strict):
+    """The prompt as data: parts joined by the separator, and the words that the model answers with.
+
+    `text` and `pair` hold {text}, or {prompt} and {response}; `instructions` may hold {labels} and {target};
+    `question` holds {label}.
+    """
+
+    instructions: str
+    separator: str
+    text: str
+    pair: str
+    answer: str
+    question: str
+    yes: str = Field(min_length=1)
+    no: str = Field(min_length=1)
+    words: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_places(self) -> PromptRecipe:
+        wanted = (("text", "{text}"), ("pair", "{prompt}"), ("pair", "{response}"), ("question", "{label}"))
+        for key, place in wanted:
+            if place not in getattr(self, key):
+                raise ValueError(f"{key} does not hold {place}")
+        return self
+
+
+class AnswerRecipe(Strict):
+    """Where scores are read, and what the loss looks at."""
+
+    read: Literal["labels", "questions", "head"]
+    loss: Literal["label", "sequence"]
+
+
+class AdapterRecipe(Strict):
+    """Which weights are trained: low-rank adapters (LoRA), all, or none (zero-shot)."""
+
+    method: Literal["lora", "full", "none"]
+    rank: int = Field(ge=1)
+    alpha: float = Field(gt=0)
+    dropout: float = Field(ge=0, lt=1)
+    modules: list[str] = Field(min_length=1)
+
+
+class ShardsRecipe(Strict):
+    """Over how many processes the model is sharded; 1 is none."""
+
+    processes: int = Field(ge=1)
+
+
+class CausalRecipe(CommonRecipe):
+    """A resolved recipe of the family `causal`: every value stated."""
+
+    family: Literal["causal"]
+    base: DecoderRecipe
+    prompt: PromptRecipe
+    answer: AnswerRecipe
+    adapter: AdapterRecipe
+    window: WindowRecipe
+    loss: LossRecipe
+    targets: dict[str, TargetRecipe] = Field(default_factory=dict)
+    optimizer: OptimizerRecipe
+    batches: BatchRecipe
+    training: LoopRecipe
+    validation: ValidationRecipe
+    checkpoints: CheckpointRecipe
+    shards: ShardsRecipe
+    trackers: TrackersRecipe
+
+    @property
+    def base_names(self) -> tuple[str, ...]:
+        """Return the name of the one base."""
+        return (self.base.name,)
+
+    def with_base_names(self, names: tuple[str, ...]) -> CausalRecipe:
+        """Return the recipe with its base called otherwise."""
+        (name,) = names
+        return self.model_copy(update={"base": self.base.model_copy(update={"name": name})})

@@ -1,0 +1,32 @@
+"""What every training recipe has, whatever its family."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tomli_w
+from pydantic import Field
+
+from modwright.recipe.data import DataSection
+from modwright.recipe.parts import EvaluationRecipe
+from modwright.recipe.strict import Strict
+
+#: Sections that change neither the model nor what it answers: where rows come from, who watches, what is kept meanwhile.
+NOT_DECIDING = frozenset({"data", "trackers", "checkpoints"})
+
+
+class CommonRecipe(Strict):
+    """The keys of every family."""
+
+    family: str
+    seed: int = Field(ge=0, lt=2**32)
+    evaluation: EvaluationRecipe
+    data: DataSection | None = None
+
+    def to_toml(self) -> str:
+        """Return the resolved recipe as TOML."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+    def deciding(self) -> dict[str, Any]:
+        """Return what decides the model, JSON-ready: what a recipe's hash is taken of."""
+        return self.model_dump(mode="json", exclude=set(NOT_DECIDING))
