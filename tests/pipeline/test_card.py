@@ -82,7 +82,9 @@ def test_hostile_names_stay_text(tiny_base_folder):
     point = OperatingPoint("default", "f1", {target.name: thresholds})
     base = BaseIdentity("x`|<i>", "0" * 64, "1" * 64, "[mit](x)")
     name = "# m\n<script>alert(1)</script>"
-    card = model_card(name, schema, (base,), tiny_recipe("tiny"), {"s|<u>": 60}, {"s|<u>": found}, point)
+    card = model_card(
+        name, schema, (base,), tiny_recipe("tiny"), {"s|<u>": 60}, {"s|<u>": found}, point, "out_of_fold"
+    )
     assert not re.search(r"(?<!\\)[<\[]", card), "no tag and no link"
     assert "\\`code\\`" in card
     assert "**\\*t\\*\\|\\<b\\>**" in card

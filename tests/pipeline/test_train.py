@@ -18,7 +18,8 @@ from modwright.artifact import read_artifact
 from modwright.data.dataset import make_dataset, write_dataset
 from modwright.errors import DataError, RecipeError, UsageError
 from modwright.pipeline import train as pipeline
-from modwright.pipeline.train import OUT_OF_FOLD, train
+from modwright.pipeline.train import train
+from modwright.training.fitted import OUT_OF_FOLD
 from modwright.recipe import load_recipe
 from modwright.settings import Settings
 from modwright.testing import TINY_SCHEMA, make_tiny_base, tiny_dataset, tiny_recipe

@@ -14,7 +14,7 @@ from modwright.files import sha256_json
 from modwright.models.embedding_cache import EmbeddingCache
 from modwright.models.export import GRAPH_VERSION, ensure_graph
 from modwright.models.features import FrozenBase
-from modwright.recipe import BaseRecipe, Recipe
+from modwright.recipe import BaseRecipe, FrozenRecipe, Recipe
 from modwright.settings import Settings
 from modwright.training.events import Event, Stage
 
@@ -29,7 +29,11 @@ class OpenedBase:
 
 
 def open_bases(
-    recipe: Recipe, settings: Settings, *, progress: Progress | None = None, on_event: Callable[[Event], None]
+    recipe: FrozenRecipe,
+    settings: Settings,
+    *,
+    progress: Progress | None = None,
+    on_event: Callable[[Event], None],
 ) -> list[OpenedBase]:
     """Fetch every base of a recipe, export its graph where the cache has none, and open it.
 
@@ -58,11 +62,8 @@ def portable(recipe: Recipe) -> Recipe:
     A local base stands there by its folder's name, not its path on this machine;
     without a `[data]` section, since the dataset says itself what it is.
     """
-    bases = [
-        base.model_copy(update={"name": folder.name}) if (folder := local_folder(base.name)) else base
-        for base in recipe.bases
-    ]
-    return recipe.model_copy(update={"bases": bases, "data": None})
+    names = tuple(folder.name if (folder := local_folder(name)) else name for name in recipe.base_names)
+    return recipe.with_base_names(names).model_copy(update={"data": None})
 
 
 def local_folder(name: str) -> Path | None:

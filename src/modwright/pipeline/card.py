@@ -10,8 +10,14 @@ from modwright.evaluation.report import summary_rows
 from modwright.evaluation.thresholds import OperatingPoint
 from modwright.recipe import Recipe
 from modwright.schema import Schema, TargetKind
+from modwright.training.fitted import HELD_OUT, OUT_OF_FOLD, VALIDATION
 
 _MARKUP = frozenset("\\|`<>*[]")
+_UNSEEN = {
+    OUT_OF_FOLD: "training rows, each scored by fits that had not seen it",
+    HELD_OUT: "a part of the training rows that was held out, scored by a fit that had not seen it",
+    VALIDATION: "rows that the model was not fitted to",
+}
 _LIMITS = """\
 ## Limits
 
@@ -31,8 +37,12 @@ def model_card(
     rows: Mapping[str, int],
     evaluations: Mapping[str, SplitEvaluation],
     point: OperatingPoint,
+    unseen: str,
 ) -> str:
-    """Return the card as Markdown; every figure comes from the evaluation it is given."""
+    """Return the card as Markdown; every figure comes from the evaluation it is given.
+
+    `unseen` is the name under which the rows stand that calibration and thresholds were chosen on.
+    """
     parts = [
         f"# {_plain(name)}",
         "A text moderation classifier, trained with modwright.",
@@ -40,8 +50,8 @@ def model_card(
         *[_target(schema, target.name, point) for target in schema],
         "## How good it is",
         _table(evaluations),
-        "`out_of_fold` are training rows, each scored by fits that had not seen it; heads and thresholds were chosen on "
-        "them, so they flatter a little. Intervals and curves: `metrics.json` and `modwright evaluate`.",
+        f"`{unseen}` are {_UNSEEN[unseen]}; calibration, thresholds and what else was chosen was chosen on them, so they "
+        "flatter a little. Intervals and curves: `metrics.json` and `modwright evaluate`.",
         "## Made from",
         *[
             f"- base `{_plain(base.name)}`, licence {_plain(base.licence)}, weights sha256 `{base.weights_sha256[:16]}…`"

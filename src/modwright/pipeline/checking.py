@@ -13,17 +13,17 @@ from modwright.catalog import Progress, fetch_base
 from modwright.data.checks import Finding, TokenCounts, check_dataset, gravest_first, label_errors
 from modwright.data.columnar import pl
 from modwright.data.dataset import Dataset
+from modwright.errors import RecipeError
 from modwright.files import write_text_atomic
 from modwright.models.features import Progress as EmbeddingProgress
 from modwright.models.tokens import TOKENIZER_FILE, Tokenizer
-from modwright.pipeline.bases import open_bases
+from modwright.pipeline.families import prepare
 from modwright.pipeline.outputs import refuse_list
 from modwright.pipeline.rows import rows_of, training_split
-from modwright.recipe import load_recipe
+from modwright.recipe import FrozenRecipe, load_recipe
 from modwright.schema import FloatArray, Input, IntArray
 from modwright.settings import Settings
 from modwright.training.events import Event, follow
-from modwright.training.frozen import fit
 
 #: The recipe whose models doubt the labels.
 RECIPE = "fast"
@@ -120,16 +120,15 @@ def out_of_fold_scores(
 ) -> dict[str, FloatArray]:
     """Return target to (N, L) calibrated scores of a split's rows, each by fits that have not seen it."""
     recipe = load_recipe(recipe_name)
-    opened = open_bases(recipe, settings, progress=progress, on_event=on_event)
-    events = fit(
-        recipe,
-        dataset.schema,
-        rows_of(dataset.splits[split], dataset.schema),
-        [one.base for one in opened],
-        caches=[one.cache for one in opened] if recipe.embedding.cache else None,
-        progress=embedding_progress,
-    )
-    return follow(events, on_event).unseen.scores
+    if not isinstance(recipe, FrozenRecipe) and recipe.validation.method != "folds":
+        raise RecipeError(
+            f"validation.method is '{recipe.validation.method}': not every row is judged unseen",
+            where=f"recipe '{recipe_name}'",
+            remedy='take a recipe with validation.method = "folds"',
+        )
+    prepared = prepare(recipe, dataset.schema, settings, progress=progress, on_event=on_event)
+    rows = rows_of(dataset.splits[split], dataset.schema)
+    return follow(prepared.fit(rows, None, None, embedding_progress), on_event).unseen.scores
 
 
 def write_label_errors(rows: pl.DataFrame, path: Path) -> None:

@@ -19,7 +19,7 @@ from modwright.evaluation.report import render_report
 from modwright.evaluation.thresholds import flags
 from modwright.files import write_text_atomic
 from modwright.pipeline.rows import aligned_rows, training_split
-from modwright.recipe import Recipe, load_recipe
+from modwright.recipe import FrozenRecipe, Recipe, load_recipe
 from modwright.schema import FloatArray, Input
 from modwright.serving.engine import DEFAULT_OPERATING_POINT, Engine
 from modwright.settings import Settings
@@ -183,14 +183,25 @@ def report_facts(
             "trained on dataset": artifact.dataset_id[:16],
         },
         "Evaluated": dict(data),
-        "Recipe": {
-            "seed": recipe.seed,
+        "Recipe": {"seed": recipe.seed, **_choices(recipe), "bootstrap resamples": resamples},
+        **({"Notes": list(notes)} if notes else {}),
+    }
+
+
+def _choices(recipe: Recipe) -> dict[str, Any]:
+    """Return what of a recipe a reader of the report asks for first."""
+    if isinstance(recipe, FrozenRecipe):
+        return {
             "layers": [f"{base.name}: {', '.join(map(str, base.layers))}" for base in recipe.bases],
             "heads tried": list(recipe.head.kinds),
             "folds": recipe.head.folds,
-            "bootstrap resamples": resamples,
-        },
-        **({"Notes": list(notes)} if notes else {}),
+        }
+    held = recipe.validation
+    chosen = f"{held.folds} folds" if held.method == "folds" else "a held-out part"
+    return {
+        "epochs": recipe.training.epochs,
+        "learning rate": recipe.optimizer.learning_rate,
+        "calibration and thresholds from": chosen,
     }
 
 

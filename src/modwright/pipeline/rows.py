@@ -14,7 +14,6 @@ from modwright.errors import DataError, SchemaError
 from modwright.schema import FloatArray, Schema, TargetKind
 from modwright.training.rows import TrainingRows
 
-VALIDATION = "validation"
 _SUM_TOLERANCE = 0.01
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from modwright import artifact as layout
-from modwright.artifact import Artifact, read_artifact, write_manifest
+from modwright.artifact import Artifact, BaseIdentity, read_artifact, write_manifest
 from modwright.catalog import Progress, fetch_base
 from modwright.data.dataset import Dataset
 from modwright.errors import ModwrightError
@@ -23,23 +24,37 @@ from modwright.files import (
     write_text_atomic,
 )
 from modwright.models.features import Progress as EmbeddingProgress
-from modwright.pipeline.bases import OpenedBase, local_folder, open_bases, portable
+from modwright.pipeline.bases import local_folder, portable
 from modwright.pipeline.card import model_card
 from modwright.pipeline.evaluate import judge_rows, measure, write_metrics
-from modwright.pipeline.rows import VALIDATION, rows_of, training_split
+from modwright.pipeline.families import prepare
+from modwright.pipeline.rows import rows_of, training_split
+from modwright.pipeline.run_folder import open_run
 from modwright.pipeline.verify import verify_reload
 from modwright.recipe import Recipe
 from modwright.schema import Input, text_input
 from modwright.serving.engine import DEFAULT_OPERATING_POINT, Engine
 from modwright.settings import Settings
 from modwright.training.events import Event, Stage, follow
-from modwright.training.frozen import FrozenFit, TrainingRows, fit
+from modwright.training.fitted import VALIDATION, Fitted
+from modwright.training.rows import TrainingRows
 
-#: Name under which metrics of the training rows stand, each scored by fits that have not seen it.
-OUT_OF_FOLD = "out_of_fold"
 _PROBED = 8
 _PROBED_CHARS = 4_000
-_PACKAGES = ("modwright", "numpy", "onnx", "onnxruntime", "onnxscript", "tokenizers", "torch", "transformers")
+_PACKAGES = (
+    *(
+        "modwright",
+        "numpy",
+        "onnx",
+        "onnxruntime",
+        "onnxscript",
+        "peft",
+        "safetensors",
+        "tokenizers",
+        "torch",
+        "transformers",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +76,7 @@ class TrainResult:
 
 def recipe_hash(recipe: Recipe) -> str:
     """Return the sha256 of a resolved recipe, the same on every machine."""
-    return sha256_json(portable(recipe).model_dump(mode="json", exclude={"data"}))
+    return sha256_json(portable(recipe).deciding())
 
 
 def train(
@@ -88,27 +103,30 @@ def train(
     if there is not None and not has_leftovers(out):
         return TrainResult(out, there, {}, unchanged=True)
     refuse_unfit(out, replace=replace or there is not None, only=layout.MANIFEST)
-    opened = open_bases(recipe, settings, progress=progress, on_event=on_event)
+    prepared = prepare(recipe, dataset.schema, settings, progress=progress, on_event=on_event)
     split = training_split(dataset)
     rows = rows_of(dataset.splits[split], dataset.schema)
     others = {name: rows_of(frame, dataset.schema) for name, frame in dataset.splits.items() if name != split}
-    events = fit(
-        recipe,
-        dataset.schema,
-        rows,
-        [one.base for one in opened],
-        validation=others.get(VALIDATION),
-        caches=[one.cache for one in opened] if recipe.embedding.cache else None,
-        progress=embedding_progress,
-    )
-    fitted = follow(events, on_event)
-    with staged_folder(out, replace=replace or out.exists(), only=layout.MANIFEST) as staging:
-        engine = _engine(fitted)
-        evaluations = _evaluated(recipe, engine, fitted, rows, others, on_event)
-        artifact = _write(staging, out.name, recipe, dataset, opened, fitted, evaluations)
-        on_event(Stage("reload in a fresh process"))
-        verify_reload(staging, engine, _probe(rows, others))
+    with open_run(out, _run_identity(recipe, dataset, prepared.identities), recipe, on_event) as run:
+        events = prepared.fit(rows, others.get(VALIDATION), run.checkpoints, embedding_progress)
+        fitted = follow(events, run.on_event)
+        with staged_folder(out, replace=replace or out.exists(), only=layout.MANIFEST) as staging:
+            engine = _engine(fitted)
+            evaluations = _evaluated(recipe, engine, fitted, others, on_event)
+            artifact = _write(staging, out.name, recipe, dataset, prepared.identities, fitted, evaluations)
+            on_event(Stage("reload in a fresh process"))
+            verify_reload(staging, engine, _probe(rows, others))
+        run.finish()
     return TrainResult(out, artifact, evaluations)
+
+
+def _run_identity(recipe: Recipe, dataset: Dataset, bases: tuple[BaseIdentity, ...]) -> dict[str, Any]:
+    """Return what a run is the training of; a run folder of another identity is not gone on with."""
+    return {
+        "recipe_hash": recipe_hash(recipe),
+        "dataset_id": dataset.id,
+        "bases": [[base.weights_sha256, base.tokenizer_sha256] for base in bases],
+    }
 
 
 def _already_trained(recipe: Recipe, dataset: Dataset, out: Path, settings: Settings) -> Artifact | None:
@@ -125,16 +143,16 @@ def _already_trained(recipe: Recipe, dataset: Dataset, out: Path, settings: Sett
 
 def _same_local_bases(recipe: Recipe, artifact: Artifact, settings: Settings) -> bool:
     """Say whether the folders of the user's own hold the very bytes that the artifact was made from."""
-    for wanted, made in zip(recipe.bases, artifact.bases, strict=True):
-        if local_folder(wanted.name) is None:
+    for name, made in zip(recipe.base_names, artifact.bases, strict=True):
+        if local_folder(name) is None:
             continue
-        found = fetch_base(wanted.name, settings)
+        found = fetch_base(name, settings)
         if (found.weights_sha256, found.tokenizer_sha256) != (made.weights_sha256, made.tokenizer_sha256):
             return False
     return True
 
 
-def _engine(fitted: FrozenFit) -> Engine:
+def _engine(fitted: Fitted) -> Engine:
     return Engine(
         id="in training",
         classifier=fitted.classifier,
@@ -146,17 +164,17 @@ def _engine(fitted: FrozenFit) -> Engine:
 def _evaluated(
     recipe: Recipe,
     engine: Engine,
-    fitted: FrozenFit,
-    rows: TrainingRows,
+    fitted: Fitted,
     others: dict[str, TrainingRows],
     on_event: Callable[[Event], None],
 ) -> dict[str, SplitEvaluation]:
     resamples, seed = recipe.evaluation.resamples, recipe.seed
     on_event(Stage("evaluate", 0, len(others) + 1))
-    found = {OUT_OF_FOLD: measure(engine, fitted.unseen.scores, rows, resamples, seed)}
+    unseen = fitted.unseen
+    found = {unseen.name: measure(engine, unseen.scores, unseen.rows, resamples, seed)}
     for number, (name, other) in enumerate(others.items()):
         on_event(Stage("evaluate", number + 1, len(others) + 1))
-        if other.inputs:
+        if other.inputs and name not in found:
             found[name] = judge_rows(engine, other, resamples, seed)
     return found
 
@@ -166,8 +184,8 @@ def _write(
     name: str,
     recipe: Recipe,
     dataset: Dataset,
-    opened: list[OpenedBase],
-    fitted: FrozenFit,
+    identities: tuple[BaseIdentity, ...],
+    fitted: Fitted,
     evaluations: dict[str, SplitEvaluation],
 ) -> Artifact:
     fitted.classifier.save(staging)
@@ -177,9 +195,10 @@ def _write(
     write_json(staging / layout.THRESHOLDS, {"operating_points": {point.name: point.to_json()}})
     write_metrics(staging / layout.METRICS, evaluations, None, ())
     write_text_atomic(staging / layout.RECIPE, portable(recipe).to_toml())
-    identities = tuple(one.identity for one in opened)
     counts = {split: len(frame) for split, frame in dataset.splits.items()}
-    card = model_card(name, dataset.schema, identities, recipe, counts, evaluations, point)
+    card = model_card(
+        name, dataset.schema, identities, recipe, counts, evaluations, point, fitted.unseen.name
+    )
     write_text_atomic(staging / layout.CARD, card)
     return write_manifest(
         staging,

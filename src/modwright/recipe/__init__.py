@@ -5,15 +5,6 @@ elsewhere. A data recipe is a `[data]` section, alone or in a training recipe. O
 path or a shipped name, and `key.of.table=value` overrides one value; the value is read as TOML, or as a string.
 """
 
-from modwright.recipe.data import (
-    ColumnMapping,
-    DataRecipe,
-    DataSection,
-    SourceSection,
-    SplitSection,
-    StepSection,
-)
-from modwright.recipe.loading import load_data_recipe, load_recipe, shipped_data_recipes, shipped_recipes
 from modwright.recipe.causal import (
     AdapterRecipe,
     AnswerRecipe,
@@ -22,9 +13,18 @@ from modwright.recipe.causal import (
     PromptRecipe,
     ShardsRecipe,
 )
+from modwright.recipe.data import (
+    ColumnMapping,
+    DataRecipe,
+    DataSection,
+    SourceSection,
+    SplitSection,
+    StepSection,
+)
 from modwright.recipe.encoder import EncoderRecipe, HeadsRecipe, TrunkRecipe
 from modwright.recipe.frozen import BaseRecipe, EmbeddingRecipe, FrozenRecipe, HeadRecipe, TrainingRecipe
 from modwright.recipe.grid import expand, varied
+from modwright.recipe.loading import load_data_recipe, load_recipe, shipped_data_recipes, shipped_recipes
 from modwright.recipe.model import FAMILIES, Recipe, TunedRecipe
 from modwright.recipe.parts import (
     BatchRecipe,

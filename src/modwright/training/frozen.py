@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from modwright.data.split import folds
-from modwright.evaluation.calibration import TargetCalibration, fit_calibration
+from modwright.evaluation.calibration import fit_calibration
 from modwright.evaluation.thresholds import choose_thresholds
 from modwright.models.embedding_cache import EmbeddingCache
 from modwright.models.features import Features, Featuriser, FrozenBase, Progress
