@@ -1,0 +1,127 @@
+"""One process or several behind one model: what the loop asks of them, and the case of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Parallel(Protocol):
+    """The processes of a run. Every one of them calls the loop with the same task, plan and looks.
+
+    Each computes its own parts of every step, and all take the same number of them.
+    """
+
+    @property
+    def rank(self) -> int:
+        """Return this process's number; 0 alone writes what all share."""
+        ...
+
+    @property
+    def world(self) -> int:
+        """Return the number of processes."""
+        ...
+
+    @property
+    def loss_factor(self) -> float:
+        """Return what each process multiplies its losses by, so that the exchanged gradient is their sum (1 if it is)."""
+        ...
+
+    def wrap(self, model: Any) -> None:
+        """Shard the model in place; called once per run, before its weights are grouped for the optimizer."""
+        ...
+
+    def exchange(self, model: Any, now: bool) -> None:
+        """Say before each part whether gradients are exchanged after it: at the last part of a step."""
+        ...
+
+    def sum(self, value: float) -> float:
+        """Return the sum of a number over all processes."""
+        ...
+
+    def barrier(self) -> None:
+        """Wait until every process is here."""
+        ...
+
+    def save(self, tensors: Mapping[str, Any], folder: Path, name: str) -> None:
+        """Write this process's part of the tensors below a folder that is there, as files whose names begin so."""
+        ...
+
+    def load(self, folder: Path, name: str, like: Mapping[str, Any]) -> dict[str, Any]:
+        """Read what `save` wrote, under the names of `like`, whose values have the shapes and the sharding.
+
+        A value of `like` that is None is read as it was written. A name that was not written is left out.
+
+        Raises:
+            IntegrityError: the files are missing, unreadable or of other shapes.
+        """
+        ...
+
+
+class Single:
+    """One process."""
+
+    rank = 0
+    world = 1
+    loss_factor = 1.0
+
+    def wrap(self, model: Any) -> None:
+        """Leave the model as it is."""
+
+    def exchange(self, model: Any, now: bool) -> None:
+        """Do nothing: there is nobody to exchange with."""
+
+    def sum(self, value: float) -> float:
+        """Return the value."""
+        return value
+
+    def barrier(self) -> None:
+        """Go on."""
+
+    def save(self, tensors: Mapping[str, Any], folder: Path, name: str) -> None:
+        """Write `<name>.safetensors`."""
+        write_tensors(tensors, folder / f"{name}.safetensors")
+
+    def load(self, folder: Path, name: str, like: Mapping[str, Any]) -> dict[str, Any]:
+        """Read `<name>.safetensors`; see `Parallel.load`."""
+        return read_tensors(folder / f"{name}.safetensors", like)
+
+
+def write_tensors(tensors: Mapping[str, Any], path: Path) -> None:
+    """Write torch tensors of one process as safetensors."""
+    from safetensors.torch import save_file
+
+    save_file({name: _alone(tensor) for name, tensor in tensors.items()}, path)
+
+
+def read_tensors(path: Path, like: Mapping[str, Any]) -> dict[str, Any]:
+    """Read those of the tensors that `like` names, checked against its shapes; IntegrityError where it cannot be."""
+    from safetensors import SafetensorError, safe_open
+
+    from modwright.errors import IntegrityError
+
+    found = {}
+    try:
+        with safe_open(path, framework="pt") as stored:
+            there = set(stored.keys())
+            for name, expected in like.items():
+                if name not in there:
+                    continue
+                tensor = stored.get_tensor(name)
+                if expected is not None and tuple(tensor.shape) != tuple(expected.shape):
+                    raise IntegrityError(
+                        f"'{name}' has the shape {tuple(tensor.shape)}, expected {tuple(expected.shape)}",
+                        where=str(path),
+                    )
+                found[name] = tensor
+    except (SafetensorError, OSError) as error:
+        raise IntegrityError(f"cannot be read: {error}", where=str(path)) from None
+    return found
+
+
+def _alone(tensor: Any) -> Any:
+    """Return the tensor on the CPU with memory of its own, as safetensors want it."""
+    tensor = tensor.detach().cpu().contiguous()
+    whole = tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+    return tensor if whole else tensor.clone()
