@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-import types
 import typing
 from importlib import resources
 
@@ -11,40 +10,53 @@ import pytest
 from pydantic import BaseModel
 
 from modwright.errors import RecipeError
-from modwright.recipe import Recipe, load_recipe, shipped_recipes
+from modwright.recipe import FAMILIES, expand, load_recipe, shipped_recipes, varied
+
+#: A shipped recipe of every family that states and explains every key of it.
+FULL = {"frozen": "fast", "encoder": "balanced", "causal": "llm"}
+#: Single tables that a list of tables stands for.
+LISTS = {"bases"}
 
 
-def fast_text():
-    return (resources.files("modwright") / "recipes" / "fast.toml").read_text(encoding="utf-8")
+def text_of(name):
+    return (resources.files("modwright") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_every_shipped_recipe_loads_and_says_what_it_is(name):
     recipe = load_recipe(name)
-    assert recipe.bases
-    text = (resources.files("modwright") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+    assert recipe.base_names
+    text = text_of(name)
     assert text.startswith(f"# {name}: ")
 
 
+def table_of(field):
+    """Return the model of a section or list of sections, None for a plain key."""
+    inner = field.annotation
+    for _ in range(2):
+        arguments = typing.get_args(inner)
+        if typing.get_origin(inner) in (list, typing.Annotated) and arguments:
+            inner = arguments[0]
+    return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else None
+
+
 def keys_of(model, prefix=""):
-    """Yield every key path of a pydantic model, lists of tables by their item."""
+    """Yield every key path of a pydantic model with its field, lists of tables by their item."""
     for name, field in model.model_fields.items():
-        inner = field.annotation
-        for _ in range(2):
-            arguments = typing.get_args(inner)
-            if typing.get_origin(inner) in (list, typing.Annotated) and arguments:
-                inner = arguments[0]
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
+        inner = table_of(field)
+        if inner is not None:
             yield from keys_of(inner, f"{prefix}{name}.")
         else:
-            optional = typing.get_origin(field.annotation) in (types.UnionType, typing.Union)
-            yield f"{prefix}{name}", optional
+            yield f"{prefix}{name}", field
 
 
-def explained():
-    """Return the keys that fast.toml states or explains, each with whether a comment stands above it."""
+def explained(name):
+    """Return the keys that a recipe states or explains, each with whether a comment stands above it.
+
+    A comment holds for all lines below it, up to the next blank or comment.
+    """
     found, table, commented = {}, "", False
-    for line in fast_text().splitlines():
+    for line in text_of(name).splitlines():
         text = line.strip()
         if not text:
             commented = False
@@ -57,31 +69,64 @@ def explained():
             table = text.strip("[]") + "."
         else:
             found[table + text.split("=")[0].strip()] = commented
+    top = {key.rpartition(".")[2]: key for key in found if key.endswith((".targets", ".data"))}
+    for bare, key in top.items():  # explained below another table, for TOML's sake
+        found[bare] = found.pop(key)
     return found
 
 
-def test_fast_states_every_key_there_is_under_a_comment():
-    found = explained()
-    keys = dict(keys_of(Recipe))
+@pytest.mark.parametrize("family", FULL)
+def test_one_recipe_of_a_family_states_every_key_there_is_under_a_comment(family):
+    found = explained(FULL[family])
+    keys = dict(keys_of(FAMILIES[family]))
     assert len(keys) > 20
     assert set(found) == set(keys)
     assert [key for key, commented in found.items() if not commented] == []
 
 
-def test_no_key_but_optional_ones_has_a_default_in_code():
-    stated = tomllib.loads(fast_text())
-    for key, optional in keys_of(Recipe):
+@pytest.mark.parametrize("family", FULL)
+def test_no_key_but_optional_ones_has_a_default_in_code(family):
+    stated = tomllib.loads(text_of(FULL[family]))
+    for key, field in keys_of(FAMILIES[family]):
         *path, last = key.split(".")
-        model, table = Recipe, stated
+        table = stated
         for part in path:
-            model = (
-                typing.get_args(model.model_fields[part].annotation)[0]
-                if part == "bases"
-                else model.model_fields[part].annotation
-            )
-            table = table[part][0] if part == "bases" else table[part]
-        assert model.model_fields[last].is_required() is not optional
-        assert (last in table) is not optional
+            table = table[part][0] if part in LISTS else table[part]
+        assert (last in table) is field.is_required(), key
+        if not field.is_required():
+            assert field.get_default(call_default_factory=True) in (None, {}), key
+
+
+@pytest.mark.parametrize(
+    ("written", "runs"),
+    [
+        (["epochs=1,2,3"], [["epochs=1"], ["epochs=2"], ["epochs=3"]]),
+        (["seed=1,2", "epochs=5"], [["seed=1", "epochs=5"], ["seed=2", "epochs=5"]]),
+        (["seed=1,1"], [["seed=1"]]),
+        (["head.c=[1.0, 4.0]"], [["head.c=[1.0, 4.0]"]]),
+        (["prompt.yes='a,b'"], [["prompt.yes='a,b'"]]),
+        (["prompt.answer=well, then: say"], [["prompt.answer=well, then: say"]]),
+        ([], [[]]),
+    ],
+)
+def test_a_list_of_plain_values_is_a_grid(written, runs):
+    assert [list(run) for run in expand(written)] == runs
+    assert bool(varied(written)) is (len(runs) > 1)
+
+
+def test_a_grid_of_too_many_runs_is_refused():
+    numbers = ",".join(map(str, range(40)))
+    with pytest.raises(RecipeError, match=r"1,600 runs"):
+        expand([f"seed={numbers}", f"epochs={numbers}"])
+
+
+def test_a_bare_key_means_the_one_table_that_states_it():
+    assert load_recipe("balanced", ["epochs=7"]).training.epochs == 7
+    assert load_recipe("fast", ["max_landmarks=70"]).head.max_landmarks == 70
+    with pytest.raises(RecipeError, match="unknown key 'epochz'"):
+        load_recipe("balanced", ["epochz=7"])
+    with pytest.raises(RecipeError, match="unknown key 'name'"):
+        load_recipe("fast", ["name=x"])
 
 
 @pytest.mark.parametrize(
@@ -114,6 +159,7 @@ def test_the_last_override_holds():
     [
         ("head.fold=10", "unknown key 'head.fold'", "did you mean 'folds'?"),
         ("sead=1", "unknown key 'sead'", "did you mean 'seed'?"),
+        ("family=encoder", "key 'base' is missing", 'extends = "balanced"'),
         ("heads.folds=1", "there is no table 'heads'", "did you mean 'head'?"),
         ("head.c.d=1", "there is no table 'head.c'", None),
         ("seed", "override is 'seed'", "key=value"),
@@ -127,7 +173,7 @@ def test_the_last_override_holds():
         ("head.kinds=['forest']", "key 'head.kinds.0' is 'forest'", None),
         ("window.quantile=1.5", "key 'window.quantile' is 1.5", None),
         ("window.min_tokens=200", "min_tokens 200 is above max_tokens 128", None),
-        ("family=causal", "key 'family' is 'causal'", None),
+        ("family=casual", "family is 'casual'", "did you mean 'causal'?"),
         ("bases=[]", "key 'bases'", None),
         ('bases=[{name="x", layers=[-1]}]', "key 'bases.0.layers.0' is -1", None),
         ('bases=[{name="x", layer=[1]}]', "", None),
@@ -180,6 +226,9 @@ def test_loops_broken_files_and_unknown_names_are_errors(tmp_path):
     with pytest.raises(RecipeError, match="is not UTF-8"):
         load_recipe(str(loop))
     loop.write_text("seed = 1")
+    with pytest.raises(RecipeError, match="family is None"):
+        load_recipe(str(loop))
+    loop.write_text('family = "frozen"')
     with pytest.raises(RecipeError, match="is missing"):
         load_recipe(str(loop))
     with pytest.raises(RecipeError, match="no recipe 'fats'") as caught:
@@ -188,7 +237,7 @@ def test_loops_broken_files_and_unknown_names_are_errors(tmp_path):
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
-@pytest.mark.parametrize("overrides", [[], ["training.learning_rate=0.5", "seed=9"]])
+@pytest.mark.parametrize("overrides", [[], ["evaluation.resamples=5", "seed=9"]])
 def test_a_resolved_recipe_written_as_toml_is_the_same_recipe(name, overrides, tmp_path):
     recipe = load_recipe(name, overrides)
     (tmp_path / "resolved.toml").write_text(recipe.to_toml())
