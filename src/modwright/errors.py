@@ -14,6 +14,7 @@
     │   └── ArtifactError   an artifact folder is broken, foreign or of another version
     ├── SourceError         a source of weights or data cannot be reached or refused
     ├── MissingExtraError   an optional part of modwright is not installed
+    ├── TrainingError       a training run cannot go on
     ├── OverloadedError     the server has no room for this request now
     │   └── UnavailableError  no answer came in time, or the server is going away
     └── ScoringError        the model failed on this batch; the server lives on
@@ -166,6 +167,12 @@ class MissingExtraError(ModwrightError):
     def __init__(self, extra: str, why: str) -> None:
         super().__init__(f"{why} needs the extra '{extra}'", remedy=f"pip install 'modwright[{extra}]'")
         self.extra = extra
+
+
+class TrainingError(ModwrightError):
+    """A training run cannot go on: its loss is no number any more, or the memory holds not even one row."""
+
+    code = "training_failed"
 
 
 class OverloadedError(ModwrightError):

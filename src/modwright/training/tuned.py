@@ -1,0 +1,253 @@
+"""How a fine-tuned model becomes one: runs whose held-out rows calibrate it, and the run that remains.
+
+"folds": one run per fold judges the rows it has not seen; all of these together calibrate, set thresholds and say how
+long to train; the model itself is trained on all rows. "holdout": one run, judged by one part that it has not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from modwright.data.split import folds, split_groups
+from modwright.errors import DataError
+from modwright.evaluation.calibration import fit_calibration
+from modwright.evaluation.thresholds import choose_thresholds
+from modwright.files import sha256_json
+from modwright.recipe import TunedRecipe
+from modwright.schema import POSITIVE_ABOVE, BoolArray, FloatArray, IntArray, Schema
+from modwright.training.checkpoints import CheckpointStore
+from modwright.training.events import Event, RunStarted, Stage, Warned
+from modwright.training.fitted import HELD_OUT, OUT_OF_FOLD, VALIDATION, Fitted, Unseen
+from modwright.training.fold_results import FoldResult, FoldResults, rows_digest
+from modwright.training.looking import Judge, Look
+from modwright.training.loop import Outcome, run
+from modwright.training.parallel import Parallel, Single
+from modwright.training.plan import Plan, plan_of
+from modwright.training.rows import TrainingRows
+from modwright.training.task import Task, TunedFamily
+
+FINAL = "final"
+_TRAIN = "train"
+
+
+def fit_tuned(
+    recipe: TunedRecipe,
+    schema: Schema,
+    rows: TrainingRows,
+    family: TunedFamily,
+    *,
+    validation: TrainingRows | None = None,
+    checkpoints: Path | None = None,
+    parallel: Parallel | None = None,
+) -> Generator[Event, None, Fitted]:
+    """Train on rows as the recipe says, yielding events, returning the fit.
+
+    Called again with the same arguments after a kill, it goes on: a finished fold is not trained again, and a run that
+    was under way resumes.
+
+    Args:
+        recipe: of a fine-tuned family.
+        schema: the targets of the rows.
+        rows: what is trained on; held-out rows are carved from them by group.
+        family: makes tasks and classifiers.
+        validation: with "holdout" what the run is judged on; with "folds" only measured.
+        checkpoints: a folder for the states of all runs, None keeps nothing.
+        parallel: the processes that train together.
+
+    Raises:
+        DataError: too few groups, or a part without one known positive and one known negative.
+        RecipeError: an unknown metric.
+        TrainingError: as `loop.run`.
+    """
+    fit = _Fit(recipe, schema, rows, family, validation, checkpoints, parallel or Single(), rows_digest(rows))
+    task, unseen = yield from (fit.by_folds() if recipe.validation.method == "folds" else fit.by_holdout())
+    yield Stage("calibrate")
+    judged = unseen.rows
+    calibration = {
+        target.name: fit_calibration(
+            target, unseen.scores[target.name], judged.labels[target.name], judged.weights
+        )
+        for target in schema
+    }
+    calibrated = {name: calibration[name].apply(values) for name, values in unseen.scores.items()}
+    point = choose_thresholds(schema, calibrated, judged.labels, judged.weights)
+    return Fitted(family.classifier(task), calibration, point, Unseen(unseen.name, judged, calibrated))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """What all runs of one fit share."""
+
+    recipe: TunedRecipe
+    schema: Schema
+    rows: TrainingRows
+    family: TunedFamily
+    validation: TrainingRows | None
+    checkpoints: Path | None
+    parallel: Parallel
+    digest: str
+
+    def by_folds(self) -> Generator[Event, None, tuple[Task, Unseen]]:
+        """Return the model trained on all rows, and the raw scores of all rows out of fold."""
+        if self._trains_nothing():
+            return self._untrained(OUT_OF_FOLD, self.rows)
+        fold = self._dealt()
+        number = int(fold.max()) + 1
+        for held in range(number):
+            self._check_parts(f"fold {held + 1} of {number}", fold != held, fold == held)
+        yield from self._warn_of_rare(fold)
+        scores = {target.name: np.zeros((len(fold), len(target.labels))) for target in self.schema}
+        shares = []
+        for held in range(number):
+            result = yield from self._fold(held, number, fold)
+            for name, values in result.scores.items():
+                scores[name][fold == held] = values
+            shares.append(result.share)
+        task = self.family.task(self.rows, self.recipe.seed)
+        plan = self._plan(task)
+        plan = plan.ending(round(float(np.median(shares)) * plan.steps))
+        look = None if self.validation is None else self._look(task, self.validation, "loss")
+        yield from self._run(FINAL, FINAL, task, plan, look)
+        return task, Unseen(OUT_OF_FOLD, self.rows, scores)
+
+    def by_holdout(self) -> Generator[Event, None, tuple[Task, Unseen]]:
+        """Return the model trained on the rest, and the raw scores of the part held out."""
+        name, train, held = self._held_out()
+        if self._trains_nothing():
+            return self._untrained(name, held)
+        task = self.family.task(train, self.recipe.seed)
+        look = self._look(task, held, self.recipe.validation.metric)
+        yield from self._run(FINAL, FINAL, task, self._plan(task), look)
+        yield Stage("score held-out rows", 0, len(held.inputs))
+        return task, Unseen(name, held, self._scores(task, held))
+
+    def _fold(self, held: int, number: int, fold: IntArray) -> Generator[Event, None, FoldResult]:
+        """Train on all folds but one and return that one's raw scores; read them where that was done before."""
+        results = self._results(f"fold-{held}")
+        there = results.read(self.schema, int((fold == held).sum())) if results is not None else None
+        name = f"fold {held + 1} of {number}"
+        if there is not None:
+            yield Stage(f"{name}, trained before", 1, 1)
+            self._clear(f"fold-{held}")
+            return there
+        task = self.family.task(self.rows.take(np.flatnonzero(fold != held)), self.recipe.seed)
+        judged = self.rows.take(np.flatnonzero(fold == held))
+        plan = self._plan(task)
+        look = self._look(task, judged, self.recipe.validation.metric)
+        outcome = yield from self._run(f"fold-{held}", name, task, plan, look)
+        result = FoldResult(self._scores(task, judged), outcome.kept / plan.steps)
+        if results is not None:
+            results.write(result)
+        self._clear(f"fold-{held}")
+        return result
+
+    def _clear(self, folder: str) -> None:
+        """Remove the checkpoints of a run that is over."""
+        store = self._store(folder)
+        if store is not None:
+            store.clear()
+
+    def _run(
+        self, folder: str, name: str, task: Task, plan: Plan, look: Callable[[], Look] | None
+    ) -> Generator[Event, None, Outcome]:
+        yield RunStarted(name, plan.ends)
+        return (
+            yield from run(task, plan, store=self._store(folder, plan), look=look, parallel=self.parallel)
+        )
+
+    def _plan(self, task: Task) -> Plan:
+        return plan_of(self.recipe, task.lengths)
+
+    def _look(self, task: Task, rows: TrainingRows, metric: str) -> Callable[[], Look]:
+        judge = Judge(self.schema, rows, metric)
+        return lambda: judge.look(task.scores(rows.inputs, exact=False))
+
+    @staticmethod
+    def _scores(task: Task, rows: TrainingRows) -> dict[str, FloatArray]:
+        return dict(task.scores(rows.inputs, exact=True))
+
+    def _trains_nothing(self) -> bool:
+        return self.recipe.family == "causal" and self.recipe.adapter.method == "none"
+
+    def _untrained(self, name: str, rows: TrainingRows) -> tuple[Task, Unseen]:
+        """Return the base as it is: rows it was not trained on are unseen, all of them."""
+        task = self.family.task(self.rows, self.recipe.seed)
+        return task, Unseen(name, rows, self._scores(task, rows))
+
+    def _dealt(self) -> IntArray:
+        """Return the (N,) fold of every row; fewer folds than the recipe's where there are fewer groups."""
+        number = max(2, min(self.recipe.validation.folds, len(set(self.rows.groups))))
+        return folds(self.rows.groups, self._together(), number, self.recipe.seed)
+
+    def _together(self) -> FloatArray:
+        return np.concatenate([self.rows.labels[target.name] for target in self.schema], axis=1)
+
+    def _held_out(self) -> tuple[str, TrainingRows, TrainingRows]:
+        """Return the name of the part that judges, the rows to train on, and the part."""
+        if self.validation is not None:
+            return VALIDATION, self.rows, self.validation
+        share, groups = self.recipe.validation.share, len(set(self.rows.groups))
+        if groups < 2:
+            raise DataError(f"found {groups} groups of rows, expected at least 2 to hold a part out")
+        parts = split_groups(
+            self.rows.groups, self._together(), {_TRAIN: 1.0 - share, HELD_OUT: share}, self.recipe.seed
+        )
+        held = np.zeros(len(self.rows.inputs), dtype=np.bool_)
+        held[parts[HELD_OUT]] = True
+        self._check_parts("the held-out part", ~held, held)
+        return HELD_OUT, self.rows.take(parts[_TRAIN]), self.rows.take(parts[HELD_OUT])
+
+    def _check_parts(self, what: str, train: BoolArray, held: BoolArray) -> None:
+        """Raise DataError unless both parts have a label with a known positive and a known negative."""
+        for side, rows in (("what is left to train on", train), ("the rows to judge by", held)):
+            if not any(_has_both(self.rows.labels[target.name][rows]) for target in self.schema):
+                raise DataError(
+                    f"{what}: {side} ({int(rows.sum())} rows) has no label with both a positive and a negative",
+                    remedy="give more labelled rows, fewer folds or a larger share, or a split 'validation'",
+                )
+
+    def _warn_of_rare(self, fold: IntArray) -> Generator[Event, None, None]:
+        """Name labels whose positives all stand in one fold: the run that judges them has never seen one."""
+        rare = []
+        for target in self.schema:
+            positive = self.rows.labels[target.name] > self.schema.positive_above
+            for place, label in enumerate(target.labels):
+                if len(set(fold[positive[:, place]].tolist())) == 1:
+                    rare.append(f"{target.name}/{label}")
+        if rare:
+            yield Warned(
+                f"all positives of {', '.join(rare)} stand in one fold: out of fold they are judged by a model that has "
+                "seen none; give more rows of them"
+            )
+
+    def _store(self, folder: str, plan: Plan | None = None) -> CheckpointStore | None:
+        if self.checkpoints is None:
+            return None
+        kept = self.recipe.checkpoints
+        return CheckpointStore(
+            self.checkpoints / folder,
+            keep_last=kept.keep_last,
+            keep_best=kept.keep_best,
+            run=self._identity(folder, plan),
+            parallel=self.parallel,
+        )
+
+    def _results(self, folder: str) -> FoldResults | None:
+        if self.checkpoints is None:
+            return None
+        return FoldResults(self.checkpoints / folder / "result", self._identity(folder, None), self.parallel)
+
+    def _identity(self, folder: str, plan: Plan | None) -> str:
+        """Return what tells this run from any other: recipe, rows, schema, fold, and where it ends."""
+        ends = None if plan is None else [plan.steps, plan.ends, plan.keep]
+        return sha256_json([folder, ends, self.recipe.deciding(), self.schema.to_json(), self.digest])
+
+
+def _has_both(labels: FloatArray) -> bool:
+    """Return whether any column of labels (N, L) has a known value above and one at or below the middle."""
+    positive, negative = labels > POSITIVE_ABOVE, labels <= POSITIVE_ABOVE  # NaN is neither
+    return bool((positive.any(axis=0) & negative.any(axis=0)).any())
