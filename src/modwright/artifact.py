@@ -9,6 +9,7 @@
     thresholds.json     operating points by name
     metrics.json        evaluation
     README.md           model card
+    estimator.json      the classes as scikit-learn's face was given them; only where that trained it
 
 The id is the hash of what decides an answer: schema, bases, model files, calibration and thresholds. Times,
 durations, machine paths and package versions are not part of it.
@@ -33,11 +34,12 @@ CALIBRATION = "calibration.json"
 THRESHOLDS = "thresholds.json"
 METRICS = "metrics.json"
 CARD = "README.md"
+ESTIMATOR = "estimator.json"
 MODEL = "model"
 TOKENIZER = "tokenizer"
 SERVING = "serving"
 #: Written for readers; they decide no answer and may be written again (the card after a new evaluation).
-_TOLD_NOT_DECIDING = (METRICS, CARD, RECIPE)
+_TOLD_NOT_DECIDING = (METRICS, CARD, RECIPE, ESTIMATOR)
 
 
 @dataclass(frozen=True, slots=True)
