@@ -21,10 +21,12 @@ from typing import Any
 
 from modwright.errors import IntegrityError, UsageError
 from modwright.files import locked, read_json, write_text_atomic
-from modwright.recipe import Recipe
+from modwright.pipeline.bases import portable
+from modwright.recipe import FrozenRecipe, Recipe
 from modwright.render.losses import LossCurve, draw_losses
 from modwright.training.event_log import EventLog, Line
 from modwright.training.events import Event, Looked, RunStarted, Warned
+from modwright.training.trackers import TENSORBOARD, WANDB, Trackers, open_trackers
 
 RUN, EVENTS, CHECKPOINTS = "run.json", "events.jsonl", "checkpoints"
 PICTURES = ("loss.svg", "loss.png")
@@ -48,21 +50,27 @@ class RunFolder:
         checkpoints: the folder in it for states to go on from.
     """
 
-    def __init__(self, folder: Path, title: str, tell: Callable[[Event], None]) -> None:
+    def __init__(self, folder: Path, title: str, tell: Callable[[Event], None], trackers: Trackers) -> None:
         self.folder = folder
         self.checkpoints = folder / CHECKPOINTS
         self._title = title
         self._tell = tell
+        self._trackers = trackers
         self._log = EventLog(folder / EVENTS)
         self._draws_from = 0.0
         self._can_draw = True
 
     def on_event(self, event: Event) -> None:
         """Keep an event and hand it on."""
-        self._log.add(event)
-        self._tell(event)
+        self._keep(event)
+        for warning in self._trackers.on_event(event):
+            self._keep(warning)
         if isinstance(event, (Looked, RunStarted)) and time.monotonic() >= self._draws_from:
             self.draw()
+
+    def _keep(self, event: Event) -> None:
+        self._log.add(event)
+        self._tell(event)
 
     def draw(self) -> None:
         """Draw the losses so far; a drawing that fails is told once and never stops a run."""
@@ -74,7 +82,7 @@ class RunFolder:
             _draw(self.folder, curves, self._title)
         except Exception as error:
             self._can_draw = False
-            self.on_event(Warned(f"the losses are not drawn: {error}"))
+            self._keep(Warned(f"the losses are not drawn: {error}"))
         took = time.monotonic() - begun
         self._draws_from = time.monotonic() + took / _DRAWING_SHARE
 
@@ -84,8 +92,10 @@ class RunFolder:
         _write_run(self.folder, self._read_identity(), finished=True)
 
     def close(self) -> None:
-        """Draw what there is and close the file."""
+        """Draw what there is, and close the trackers and the file."""
         self.draw()
+        for warning in self._trackers.close():
+            self._keep(warning)
         self._log.close()
 
     def _read_identity(self) -> Any:
@@ -116,9 +126,12 @@ def open_run(
     """
     folder = run_folder_of(out)
     refuse_foreign(folder)
+    name = folder.name.removesuffix("-run")
+    told = None if isinstance(recipe, FrozenRecipe) else recipe.trackers
+    trackers = open_trackers(told, folder, name, portable(recipe).deciding())
     with locked(folder):
         dropped = _prepare(folder, json.loads(json.dumps(identity)))
-        run = RunFolder(folder, out.name, on_event)
+        run = RunFolder(folder, name, on_event, trackers)
         try:
             if dropped:
                 run.on_event(Warned(f"{folder} held the run of another recipe or dataset, which is dropped"))
@@ -153,7 +166,7 @@ def _prepare(folder: Path, identity: Any) -> bool:
 
 def _drop(folder: Path) -> None:
     """Remove what a run wrote, and nothing else; run.json is written over last, so that a kill leaves a run's folder."""
-    for name in (CHECKPOINTS, EVENTS, *PICTURES):
+    for name in (CHECKPOINTS, EVENTS, *PICTURES, WANDB, TENSORBOARD):
         path = folder / name
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

@@ -36,7 +36,8 @@ class LossCurve:
 def draw_losses(curves: Sequence[LossCurve], title: str, paths: Sequence[Path]) -> None:
     """Write the picture to every path, in the form its ending says (.svg, .png).
 
-    Faint and thin is the loss of each step, a full line its running mean, a dashed one with dots the validation loss.
+    One run stands in one frame: faint the loss of each step, full its running mean, dashed with dots the validation
+    loss. Several stand in two frames of one scale, training and validation, each run in its colour.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -47,7 +48,7 @@ def draw_losses(curves: Sequence[LossCurve], title: str, paths: Sequence[Path]) 
     except ImportError:
         raise MissingExtraError("data", "drawing the losses") from None
     figure = Figure(figsize=_SIZE, layout="constrained", facecolor="white")
-    _fill(figure.add_subplot(), curves, title)
+    _fill(figure, curves, title)
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "modwright"}):
         for path in paths:
             kind = path.suffix.removeprefix(".")
@@ -56,67 +57,80 @@ def draw_losses(curves: Sequence[LossCurve], title: str, paths: Sequence[Path]) 
             )
 
 
-def _fill(axes: Any, curves: Sequence[LossCurve], title: str) -> None:
+def _fill(figure: Any, curves: Sequence[LossCurve], title: str) -> None:
+    """Draw one run into one frame, several into a frame for training and one for validation."""
+    figure.suptitle(shortened(title, 90), fontsize=12, color=_INK, parse_math=False)
+    if len(curves) == 1:
+        axes = figure.subplots()
+        _frame(axes, curves, "loss (mean masked log-loss)")
+        _train(axes, curves[0], _COLOURS[0], "training", faint=True)
+        _valid(axes, curves[0], _COLOURS[1], "validation")
+        _legend(axes, "upper right")
+        return
+    left, right = figure.subplots(1, 2, sharey=True, sharex=True)
+    _frame(left, curves, "training loss (mean masked log-loss)")
+    _frame(right, curves, "validation loss")
     for place, curve in enumerate(curves):
-        _one(axes, curve, _COLOURS[place % len(_COLOURS)], alone=len(curves) == 1)
-    axes.set_title(shortened(title, 90), fontsize=12, color=_INK, parse_math=False, loc="left")
+        colour, name = _COLOURS[place % len(_COLOURS)], shortened(curve.name or "run", _MOST_NAME)
+        _train(left, curve, colour, name, faint=False)
+        _valid(right, curve, colour, name)
+    for axes in (left, right):
+        _legend(axes, "upper right")
+
+
+def _frame(axes: Any, curves: Sequence[LossCurve], name: str) -> None:
+    last = max((step for curve in curves for step, _ in [*curve.train, *curve.valid]), default=0)
     axes.set_xlabel("step", color=_INK)
-    axes.set_ylabel("loss (mean masked log-loss)", color=_INK)
+    axes.set_ylabel(name, color=_INK)
+    axes.set_xlim(-0.02 * max(last, 1), 1.02 * max(last, 1))
     axes.set_ylim(0, _highest(curves))
     axes.grid(color=_GRID)
     axes.set_axisbelow(True)
     axes.spines[:].set_visible(False)
-    axes.tick_params(length=0, colors=_INK)
+    axes.tick_params(length=0, colors=_INK, labelleft=True)
     axes.xaxis.get_major_locator().set_params(integer=True)
-    if any(curve.train or curve.valid for curve in curves):
-        _legend(axes)
-    else:
-        axes.text(0.5, 0.5, "no steps yet", ha="center", transform=axes.transAxes, color=_INK)
 
 
-def _one(axes: Any, curve: LossCurve, colour: str, *, alone: bool) -> None:
-    name = shortened(curve.name, _MOST_NAME)
-    before = "" if alone or not name else f"{name}: "
-    if curve.train:
-        points = np.asarray(curve.train, dtype=np.float64)
-        dense = len(points) > _FEW_POINTS
-        if dense:
+def _train(axes: Any, curve: LossCurve, colour: str, name: str, *, faint: bool) -> None:
+    if not curve.train:
+        return
+    points = np.asarray(curve.train, dtype=np.float64)
+    smooth = points
+    if len(points) > _FEW_POINTS:
+        smooth = running_mean(points, len(points) // _SMOOTH_PARTS)
+        if faint:
             axes.plot(*_binned(points, _MOST_POINTS).T, color=colour, linewidth=0.6, alpha=0.3)
-        smooth = running_mean(points, max(1, len(points) // _SMOOTH_PARTS)) if dense else points
-        axes.plot(
-            *_binned(smooth, _MOST_POINTS).T, color=colour, linewidth=1.6, label=f"{before}training loss"
-        )
+    dot = "o" if len(points) == 1 else ""
+    axes.plot(*_binned(smooth, _MOST_POINTS).T, color=colour, marker=dot, linewidth=1.6, label=name)
+
+
+def _valid(axes: Any, curve: LossCurve, colour: str, name: str) -> None:
     if curve.valid:
+        points = np.asarray(curve.valid, dtype=np.float64)
+        dot = "o" if len(points) <= _FEW_POINTS else ""
         axes.plot(
-            *np.asarray(curve.valid, dtype=np.float64).T,
-            color=colour if not alone else _COLOURS[1],
-            linestyle="--",
-            marker="o",
-            markersize=4,
-            linewidth=1.4,
-            label=f"{before}validation loss",
+            *points.T, color=colour, linestyle="--", marker=dot, markersize=4, linewidth=1.4, label=name
         )
 
 
-def _legend(axes: Any) -> None:
+def _legend(axes: Any, place: str) -> None:
+    if not axes.get_legend_handles_labels()[0]:
+        axes.text(0.5, 0.5, "none so far", ha="center", transform=axes.transAxes, color=_INK)
+        return
     legend = axes.legend(
-        frameon=False,
-        fontsize=8.5,
-        labelcolor=_INK,
-        ncols=1,
-        loc="upper left",
-        bbox_to_anchor=(1.0, 1.0),
+        frameon=True, framealpha=0.8, edgecolor="none", fontsize=9, labelcolor=_INK, loc=place
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
 
 
 def _highest(curves: Sequence[LossCurve]) -> float | None:
-    """Return where the axis ends: above all validation losses and nearly all training losses."""
-    valid = [loss for curve in curves for _, loss in curve.valid]
-    train = [loss for curve in curves for _, loss in curve.train]
-    tops = [float(np.max(valid))] if valid else []
-    tops += [float(np.quantile(train, 0.99))] if train else []
+    """Return where the axis ends: above all validation losses, and all but the wildest training losses."""
+    tops = [loss for curve in curves for _, loss in curve.valid]
+    for curve in curves:
+        train = np.asarray([loss for _, loss in curve.train])
+        if len(train):
+            tops.append(float(np.quantile(train, 0.99) if len(train) > _FEW_POINTS else train.max()))
     return 1.08 * max(tops) if tops and max(tops) > 0 else None
 
 
