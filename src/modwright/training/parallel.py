@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol, Self
+
+from modwright.errors import IntegrityError, UsageError
+from modwright.schema import FloatArray, Input, Schema
+from modwright.training.task import Task
 
 
 class Parallel(Protocol):
@@ -28,8 +32,12 @@ class Parallel(Protocol):
         """Return what each process multiplies its losses by, so that the exchanged gradient is their sum (1 if it is)."""
         ...
 
+    def made(self, make: Callable[[], Task]) -> Task:
+        """Return a fresh task; processes that share a machine's memory make theirs one after the other."""
+        ...
+
     def wrap(self, model: Any) -> None:
-        """Shard the model in place; called once per run, before its weights are grouped for the optimizer."""
+        """Shard the model in place, before its weights are grouped for the optimizer; one that is stays as it is."""
         ...
 
     def exchange(self, model: Any, now: bool) -> None:
@@ -42,6 +50,19 @@ class Parallel(Protocol):
 
     def barrier(self) -> None:
         """Wait until every process is here."""
+        ...
+
+    def alone(self, task: Task, make: Callable[[], Task]) -> Task:
+        """Return a trained task that process 0 can compute with alone: `make` gives a fresh one for the whole weights.
+
+        The other processes get theirs back and must not compute with it any more.
+        """
+        ...
+
+    def told(
+        self, compute: Callable[[], Mapping[str, FloatArray]], shapes: Mapping[str, tuple[int, ...]]
+    ) -> dict[str, FloatArray]:
+        """Return in every process what process 0 computes: arrays of these names and shapes."""
         ...
 
     def save(self, tensors: Mapping[str, Any], folder: Path, name: str) -> None:
@@ -66,6 +87,10 @@ class Single:
     world = 1
     loss_factor = 1.0
 
+    def made(self, make: Callable[[], Task]) -> Task:
+        """Return the task."""
+        return make()
+
     def wrap(self, model: Any) -> None:
         """Leave the model as it is."""
 
@@ -79,6 +104,16 @@ class Single:
     def barrier(self) -> None:
         """Go on."""
 
+    def alone(self, task: Task, make: Callable[[], Task]) -> Task:
+        """Return the task."""
+        return task
+
+    def told(
+        self, compute: Callable[[], Mapping[str, FloatArray]], shapes: Mapping[str, tuple[int, ...]]
+    ) -> dict[str, FloatArray]:
+        """Return what is computed."""
+        return dict(compute())
+
     def save(self, tensors: Mapping[str, Any], folder: Path, name: str) -> None:
         """Write `<name>.safetensors`."""
         write_tensors(tensors, folder / f"{name}.safetensors")
@@ -86,6 +121,30 @@ class Single:
     def load(self, folder: Path, name: str, like: Mapping[str, Any]) -> dict[str, Any]:
         """Read `<name>.safetensors`; see `Parallel.load`."""
         return read_tensors(folder / f"{name}.safetensors", like)
+
+
+class Elsewhere:
+    """The classifier of a process other than the first: the model is whole there, not here."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+
+    def predict_proba(self, inputs: Sequence[Input]) -> NoReturn:
+        """Refuse."""
+        raise _not_here()
+
+    def save(self, folder: Path) -> None:
+        """Refuse."""
+        raise _not_here()
+
+    @classmethod
+    def load(cls, folder: Path, schema: Schema) -> Self:
+        """Refuse."""
+        raise _not_here()
+
+
+def _not_here() -> UsageError:
+    return UsageError("the trained model is whole in process 0 only", remedy="use it there")
 
 
 def write_tensors(tensors: Mapping[str, Any], path: Path) -> None:
@@ -98,8 +157,6 @@ def write_tensors(tensors: Mapping[str, Any], path: Path) -> None:
 def read_tensors(path: Path, like: Mapping[str, Any]) -> dict[str, Any]:
     """Read those of the tensors that `like` names, checked against its shapes; IntegrityError where it cannot be."""
     from safetensors import SafetensorError, safe_open
-
-    from modwright.errors import IntegrityError
 
     found = {}
     try:

@@ -25,7 +25,7 @@ from modwright.training.fitted import HELD_OUT, OUT_OF_FOLD, VALIDATION, Fitted,
 from modwright.training.fold_results import FoldResult, FoldResults, rows_digest
 from modwright.training.looking import Judge, Look
 from modwright.training.loop import Outcome, run
-from modwright.training.parallel import Parallel, Single
+from modwright.training.parallel import Elsewhere, Parallel, Single
 from modwright.training.plan import Plan, plan_of
 from modwright.training.rows import TrainingRows
 from modwright.training.task import Task, TunedFamily
@@ -63,7 +63,8 @@ def fit_tuned(
         RecipeError: an unknown metric.
         TrainingError: as `loop.run`.
     """
-    fit = _Fit(recipe, schema, rows, family, validation, checkpoints, parallel or Single(), rows_digest(rows))
+    parallel = parallel or Single()
+    fit = _Fit(recipe, schema, rows, family, validation, checkpoints, parallel, rows_digest(rows))
     task, unseen = yield from (fit.by_folds() if recipe.validation.method == "folds" else fit.by_holdout())
     yield Stage("calibrate")
     judged = unseen.rows
@@ -75,7 +76,8 @@ def fit_tuned(
     }
     calibrated = {name: calibration[name].apply(values) for name, values in unseen.scores.items()}
     point = choose_thresholds(schema, calibrated, judged.labels, judged.weights)
-    return Fitted(family.classifier(task), calibration, point, Unseen(unseen.name, judged, calibrated))
+    classifier = family.classifier(task) if parallel.rank == 0 else Elsewhere(schema)
+    return Fitted(classifier, calibration, point, Unseen(unseen.name, judged, calibrated))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +109,22 @@ class _Fit:
             for name, values in result.scores.items():
                 scores[name][fold == held] = values
             shares.append(result.share)
-        task = self.family.task(self.rows, self.recipe.seed)
+        task = self._task(self.rows)
         plan = self._plan(task)
         plan = plan.ending(round(float(np.median(shares)) * plan.steps))
         look = None if self.validation is None else self._look(task, self.validation, "loss")
         yield from self._run(FINAL, FINAL, task, plan, look)
-        return task, Unseen(OUT_OF_FOLD, self.rows, scores)
+        return self._alone(task, self.rows), Unseen(OUT_OF_FOLD, self.rows, scores)
 
     def by_holdout(self) -> Generator[Event, None, tuple[Task, Unseen]]:
         """Return the model trained on the rest, and the raw scores of the part held out."""
         name, train, held = self._held_out()
         if self._trains_nothing():
             return self._untrained(name, held)
-        task = self.family.task(train, self.recipe.seed)
+        task = self._task(train)
         look = self._look(task, held, self.recipe.validation.metric)
         yield from self._run(FINAL, FINAL, task, self._plan(task), look)
+        task = self._alone(task, train)
         yield Stage("score held-out rows", 0, len(held.inputs))
         return task, Unseen(name, held, self._scores(task, held))
 
@@ -134,12 +137,13 @@ class _Fit:
             yield Stage(f"{name}, trained before", 1, 1)
             self._clear(f"fold-{held}")
             return there
-        task = self.family.task(self.rows.take(np.flatnonzero(fold != held)), self.recipe.seed)
+        train = self.rows.take(np.flatnonzero(fold != held))
+        task = self._task(train)
         judged = self.rows.take(np.flatnonzero(fold == held))
         plan = self._plan(task)
         look = self._look(task, judged, self.recipe.validation.metric)
         outcome = yield from self._run(f"fold-{held}", name, task, plan, look)
-        result = FoldResult(self._scores(task, judged), outcome.kept / plan.steps)
+        result = FoldResult(self._scores(self._alone(task, train), judged), outcome.kept / plan.steps)
         if results is not None:
             results.write(result)
         self._clear(f"fold-{held}")
@@ -166,16 +170,23 @@ class _Fit:
         judge = Judge(self.schema, rows, metric)
         return lambda: judge.look(task.scores(rows.inputs, exact=False))
 
-    @staticmethod
-    def _scores(task: Task, rows: TrainingRows) -> dict[str, FloatArray]:
-        return dict(task.scores(rows.inputs, exact=True))
+    def _task(self, rows: TrainingRows) -> Task:
+        return self.parallel.made(lambda: self.family.task(rows, self.recipe.seed))
+
+    def _alone(self, task: Task, rows: TrainingRows) -> Task:
+        return self.parallel.alone(task, lambda: self.family.task(rows, self.recipe.seed))
+
+    def _scores(self, task: Task, rows: TrainingRows) -> dict[str, FloatArray]:
+        """Return what one process computes of a task that is not sharded, or no more."""
+        shapes = {target.name: (len(rows.inputs), len(target.labels)) for target in self.schema}
+        return self.parallel.told(lambda: task.scores(rows.inputs, exact=True), shapes)
 
     def _trains_nothing(self) -> bool:
         return self.recipe.family == "causal" and self.recipe.adapter.method == "none"
 
     def _untrained(self, name: str, rows: TrainingRows) -> tuple[Task, Unseen]:
         """Return the base as it is: rows it was not trained on are unseen, all of them."""
-        task = self.family.task(self.rows, self.recipe.seed)
+        task = self._task(self.rows)
         return task, Unseen(name, rows, self._scores(task, rows))
 
     def _dealt(self) -> IntArray:
