@@ -14,13 +14,17 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
 from modwright.catalog import TerminalProgress
+from modwright.cli.meter import RunMeter, look_line
 from modwright.evaluation.metrics import SplitEvaluation
 from modwright.evaluation.report import SummaryRow, summary_rows
 from modwright.render.words import line
-from modwright.training.events import Chosen, Event, Stage, Step, Warned
+from modwright.training.events import Chosen, Event, Looked, Resumed, RunStarted, Stage, Step, Warned
 
 _PIPE_WIDTH = 120
 _ENDLESS = 10_000
+_BAR_WIDTH = 24
+#: The spinner, the time elapsed and the blanks between columns.
+_COLUMN_EDGES = 14
 _HEADINGS = ("rows", "positive", "F1 (95 %)", "all flagged", "ROC-AUC (95 %)", "ECE (95 %)")
 #: Left out where a terminal is too narrow, in this order; metrics.json has them all.
 _LEAST_MISSED = ("all flagged", "ECE (95 %)", "rows")
@@ -35,7 +39,7 @@ class RunView:
         self._bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=_BAR_WIDTH),
             TextColumn("{task.fields[detail]}"),
             TimeElapsedColumn(),
             console=self._console,
@@ -47,6 +51,7 @@ class RunView:
         self.catalog = TerminalProgress(self._console)
         self.first_loss: float | None = None
         self.last: Step | None = None
+        self._meter: RunMeter | None = None
 
     def __enter__(self) -> RunView:
         self.catalog.__enter__()
@@ -62,16 +67,41 @@ class RunView:
         if isinstance(event, Stage):
             self._stage(event.name, event.done, event.total)
         elif isinstance(event, Step):
-            self.first_loss = event.train_loss if self.first_loss is None else self.first_loss
-            self.last = event
-            valid = "" if event.valid_loss is None else f", validation {event.valid_loss:.4f}"
-            self._stage("fit", 0, 0, f"step {event.number}, loss {event.train_loss:.4f}{valid}")
+            self._step(event)
+        elif isinstance(event, (RunStarted, Looked, Resumed)):
+            self._run(event)
         elif isinstance(event, Chosen):
             self.say(
                 f"head of '{event.target}': {event.kind}, C {event.c:g}, log-loss out of fold {event.log_loss:.4f}"
             )
         elif isinstance(event, Warned):
             self.say(f"warning: {event.message}")
+
+    def _step(self, step: Step) -> None:
+        self.first_loss = step.train_loss if self.first_loss is None else self.first_loss
+        self.last = step
+        if self._meter is not None:
+            self._meter.step(step)
+            self._show_meter(self._meter)
+            return
+        valid = "" if step.valid_loss is None else f", validation {step.valid_loss:.4f}"
+        self._stage("fit", 0, 0, f"step {step.number}, loss {step.train_loss:.4f}{valid}")
+
+    def _run(self, event: RunStarted | Looked | Resumed) -> None:
+        if isinstance(event, RunStarted):
+            self._meter = RunMeter(event)
+            self._stage(event.name, 0, event.steps, f"{event.steps:,} steps")
+        elif isinstance(event, Resumed):
+            self.say(f"goes on after step {event.step:,}")
+        else:
+            self.say(look_line("" if self._meter is None else self._meter.name, event))
+            if self._meter is not None:
+                self._meter.look(event)
+                self._show_meter(self._meter)
+
+    def _show_meter(self, meter: RunMeter) -> None:
+        room = self._console.width - len(meter.name) - _BAR_WIDTH - _COLUMN_EDGES
+        self._stage(meter.name, meter.done, meter.total, meter.detail(room))
 
     def on_texts(self, done: int, total: int) -> None:
         """Show how many texts are embedded."""

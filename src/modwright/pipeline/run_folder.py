@@ -208,7 +208,7 @@ def curves_of(lines: list[Line]) -> list[LossCurve]:
         )
         if train is not None:
             curve.train.append((line.step, float(train)))
-        if valid is not None:
+        if valid is not None and (not curve.valid or curve.valid[-1][0] != line.step):
             curve.valid.append((line.step, float(valid)))
     return list(curves.values())
 
