@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from modwright.errors import IntegrityError, UsageError
-from modwright.files import locked, read_json, write_text_atomic
+from modwright.files import has_leftovers, locked, read_json, write_text_atomic
 from modwright.pipeline.bases import portable
 from modwright.recipe import FrozenRecipe, Recipe
 from modwright.render.losses import LossCurve, draw_losses
@@ -140,6 +140,19 @@ def open_run(
             run.close()
 
 
+def settle(out: Path) -> None:
+    """Put right what a killed process left of the run behind an artifact that is there; nothing where all is well."""
+    folder = run_folder_of(out)
+    there = _read_run(folder)
+    if there is None or (there["state"] == "finished" and not has_leftovers(folder)):
+        return
+    with locked(folder):
+        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+        for name in PICTURES:
+            _partial(folder, name).unlink(missing_ok=True)
+        _write_run(folder, there["identity"], finished=True)
+
+
 def refuse_foreign(folder: Path) -> None:
     """Raise UsageError unless a run may be kept in a folder: none yet, empty, or a run's."""
     remedy = "choose another --out, or move this away"
@@ -215,7 +228,11 @@ def curves_of(lines: list[Line]) -> list[LossCurve]:
 
 def _draw(folder: Path, curves: list[LossCurve], title: str) -> None:
     """Draw aside and rename, so that who looks never sees a half."""
-    staged = [folder / f".{name.replace('loss', 'loss-partial')}" for name in PICTURES]
+    staged = [_partial(folder, name) for name in PICTURES]
     draw_losses(curves, f"{title}: training and validation loss", staged)
     for path, name in zip(staged, PICTURES, strict=True):
         path.replace(folder / name)
+
+
+def _partial(folder: Path, name: str) -> Path:
+    return folder / f".{name.replace('loss', 'loss-partial')}"

@@ -29,7 +29,7 @@ from modwright.pipeline.card import model_card
 from modwright.pipeline.evaluate import judge_rows, measure, write_metrics
 from modwright.pipeline.families import prepare
 from modwright.pipeline.rows import rows_of, training_split
-from modwright.pipeline.run_folder import open_run
+from modwright.pipeline.run_folder import open_run, settle
 from modwright.pipeline.verify import verify_reload
 from modwright.recipe import Recipe
 from modwright.schema import Input, text_input
@@ -101,6 +101,7 @@ def train(
     """
     there = _already_trained(recipe, dataset, out, settings)
     if there is not None and not has_leftovers(out):
+        settle(out)
         return TrainResult(out, there, {}, unchanged=True)
     refuse_unfit(out, replace=replace or there is not None, only=layout.MANIFEST)
     prepared = prepare(recipe, dataset.schema, settings, progress=progress, on_event=on_event)
