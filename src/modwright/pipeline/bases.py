@@ -14,7 +14,7 @@ from modwright.files import sha256_json
 from modwright.models.embedding_cache import EmbeddingCache
 from modwright.models.export import GRAPH_VERSION, ensure_graph
 from modwright.models.features import FrozenBase
-from modwright.recipe import BaseRecipe, FrozenRecipe, Recipe
+from modwright.recipe import BaseRecipe, FrozenRecipe, KeptRecipe
 from modwright.settings import Settings
 from modwright.training.events import Event, Stage
 
@@ -56,7 +56,7 @@ def open_bases(
     return opened
 
 
-def portable(recipe: Recipe) -> Recipe:
+def portable(recipe: KeptRecipe) -> KeptRecipe:
     """Return a recipe as it is kept and hashed.
 
     A local base stands there by its folder's name, not its path on this machine;

@@ -19,7 +19,7 @@ from modwright.evaluation.report import render_report
 from modwright.evaluation.thresholds import flags
 from modwright.files import write_text_atomic
 from modwright.pipeline.rows import aligned_rows, training_split
-from modwright.recipe import FrozenRecipe, Recipe, load_recipe
+from modwright.recipe import FrozenRecipe, ImportRecipe, KeptRecipe, load_kept_recipe
 from modwright.schema import FloatArray, Input
 from modwright.serving.engine import DEFAULT_OPERATING_POINT, Engine
 from modwright.settings import Settings
@@ -71,7 +71,7 @@ def evaluate(
     _refuse_unfit(out)
     artifact = read_artifact(artifact_folder)
     engine = Engine.load(artifact_folder, artifact=artifact, threads=settings.threads, bulk=True)
-    recipe = load_recipe(str(artifact_folder / RECIPE))
+    recipe = load_kept_recipe(artifact_folder / RECIPE)
     chosen = list(splits) or [name for name in dataset.splits if name != TRAIN] or list(dataset.splits)
     resamples = recipe.evaluation.resamples if resamples is None else resamples
     fitted_on = {training_split(dataset)} if dataset.id == artifact.dataset_id else set()
@@ -172,7 +172,7 @@ def write_metrics(
 
 
 def report_facts(
-    artifact: Artifact, recipe: Recipe, resamples: int, data: Mapping[str, Any], notes: Sequence[str]
+    artifact: Artifact, recipe: KeptRecipe, resamples: int, data: Mapping[str, Any], notes: Sequence[str]
 ) -> dict[str, Any]:
     """Return what the report says of data and recipe, in reading order."""
     return {
@@ -188,8 +188,14 @@ def report_facts(
     }
 
 
-def _choices(recipe: Recipe) -> dict[str, Any]:
+def _choices(recipe: KeptRecipe) -> dict[str, Any]:
     """Return what of a recipe a reader of the report asks for first."""
+    if isinstance(recipe, ImportRecipe):
+        return {
+            "brought in": recipe.base.name,
+            "pairs as": recipe.input.pair,
+            "threshold": recipe.decision.threshold,
+        }
     if isinstance(recipe, FrozenRecipe):
         return {
             "layers": [f"{base.name}: {', '.join(map(str, base.layers))}" for base in recipe.bases],

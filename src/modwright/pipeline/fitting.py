@@ -116,6 +116,7 @@ def save_trained(
             folder.name, schema, trained.identities, recipe, counts, evaluations, point, unseen.name
         )
         parts = Parts(
+            family=recipe.family,
             recipe=recipe,
             classifier=fitted.classifier,
             bases=trained.identities,

@@ -15,7 +15,7 @@ from modwright.evaluation.thresholds import OperatingPoint
 from modwright.files import sha256_json, write_json, write_text_atomic
 from modwright.pipeline.bases import portable
 from modwright.pipeline.evaluate import write_metrics
-from modwright.recipe import Recipe
+from modwright.recipe import KeptRecipe
 from modwright.schema import Classifier, Input, text_input
 
 _PROBED_CHARS = 4_000
@@ -30,6 +30,7 @@ class Parts:
     """What an artifact is made of.
 
     Attributes:
+        family: that reads it.
         recipe: as it was run; a base's path on this machine is not kept.
         bases: in the recipe's order.
         calibration: per target.
@@ -39,7 +40,8 @@ class Parts:
         card: the model card, Markdown.
     """
 
-    recipe: Recipe
+    family: str
+    recipe: KeptRecipe
     classifier: Classifier
     bases: tuple[BaseIdentity, ...]
     calibration: Mapping[str, TargetCalibration]
@@ -62,7 +64,7 @@ def write_artifact(staging: Path, parts: Parts) -> Artifact:
     write_text_atomic(staging / layout.CARD, parts.card)
     return write_manifest(
         staging,
-        family=parts.recipe.family,
+        family=parts.family,
         schema=parts.classifier.schema,
         bases=parts.bases,
         dataset_id=parts.dataset_id,
@@ -71,7 +73,7 @@ def write_artifact(staging: Path, parts: Parts) -> Artifact:
     )
 
 
-def recipe_hash(recipe: Recipe) -> str:
+def recipe_hash(recipe: KeptRecipe) -> str:
     """Return the sha256 of a resolved recipe, the same on every machine."""
     return sha256_json(portable(recipe).deciding())
 

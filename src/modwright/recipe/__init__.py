@@ -24,8 +24,16 @@ from modwright.recipe.data import (
 from modwright.recipe.encoder import EncoderRecipe, HeadsRecipe, TrunkRecipe
 from modwright.recipe.frozen import BaseRecipe, EmbeddingRecipe, FrozenRecipe, HeadRecipe, TrainingRecipe
 from modwright.recipe.grid import expand, varied
-from modwright.recipe.loading import load_data_recipe, load_recipe, shipped_data_recipes, shipped_recipes
-from modwright.recipe.model import FAMILIES, Recipe, TunedRecipe
+from modwright.recipe.imported import AS_PAIR, ImportRecipe
+from modwright.recipe.loading import (
+    load_data_recipe,
+    load_import_recipe,
+    load_kept_recipe,
+    load_recipe,
+    shipped_data_recipes,
+    shipped_recipes,
+)
+from modwright.recipe.model import FAMILIES, KeptRecipe, Recipe, TunedRecipe
 from modwright.recipe.parts import (
     BatchRecipe,
     CheckpointRecipe,
@@ -41,6 +49,7 @@ from modwright.recipe.parts import (
 )
 
 __all__ = [
+    "AS_PAIR",
     "FAMILIES",
     "AdapterRecipe",
     "AnswerRecipe",
@@ -59,6 +68,8 @@ __all__ = [
     "FrozenRecipe",
     "HeadRecipe",
     "HeadsRecipe",
+    "ImportRecipe",
+    "KeptRecipe",
     "LoopRecipe",
     "LossRecipe",
     "OptimizerRecipe",
@@ -77,6 +88,8 @@ __all__ = [
     "WindowRecipe",
     "expand",
     "load_data_recipe",
+    "load_import_recipe",
+    "load_kept_recipe",
     "load_recipe",
     "shipped_data_recipes",
     "shipped_recipes",

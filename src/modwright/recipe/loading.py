@@ -13,11 +13,14 @@ from pydantic import BaseModel, ValidationError
 
 from modwright.errors import RecipeError, nearest
 from modwright.recipe.data import DataRecipe, DataSection
-from modwright.recipe.model import FAMILIES, Recipe
+from modwright.recipe.imported import ImportRecipe
+from modwright.recipe.model import FAMILIES, KeptRecipe, Recipe
 
 _EXTENDS = "extends"
 _MOST_EXTENSIONS = 8
 _DATA = "data"
+_IMPORT, _IMPORT_NAME = "import", "classifier"
+_IMPORTED = "imported"
 #: A shipped recipe of each family that states every key.
 _EXAMPLES = {"frozen": "fast", "encoder": "balanced", "causal": "llm"}
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -67,6 +70,22 @@ def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
         FAMILIES[family], data, where, f'state it, or start with: extends = "{_EXAMPLES[family]}"'
     )
     return recipe
+
+
+def load_import_recipe(overrides: Sequence[str] = ()) -> ImportRecipe:
+    """Read the shipped recipe of an import, with overrides; raises RecipeError as `load_recipe` does."""
+    data, where = _resolved(_IMPORT_NAME, _IMPORT, _MOST_EXTENSIONS)
+    for override in overrides:
+        _apply(data, override)
+    return _validated(ImportRecipe, data, where, "state it")
+
+
+def load_kept_recipe(path: Path) -> KeptRecipe:
+    """Read the recipe that an artifact holds; raises RecipeError as `load_recipe` does."""
+    data, where = _resolved(str(path), "", _MOST_EXTENSIONS)
+    if data.get("family") == _IMPORTED:
+        return _validated(ImportRecipe, data, where, "import the model again")
+    return load_recipe(str(path))
 
 
 def load_data_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> DataSection:
