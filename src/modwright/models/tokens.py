@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ class Tokenizer:
         self._backend.no_truncation()
         self._backend.no_padding()
         self.specials = int(self._backend.num_special_tokens_to_add(False))
+        self.pair_specials = int(self._backend.num_special_tokens_to_add(True))
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return token ids with the special tokens, one list per text, never cut."""
@@ -60,10 +62,54 @@ class Tokenizer:
         """Return the number of tokens of each text, special tokens included."""
         return [len(ids) for ids in self.ids(texts)]
 
+    def plain_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return token ids without the special tokens that the tokenizer adds, one list per text, never cut."""
+        encodings = self._backend.encode_batch(_whole(texts), add_special_tokens=False)
+        return [encoding.ids for encoding in encodings]
+
+    def leading(self) -> list[int]:
+        """Return the special tokens that stand before every text, such as BOS; often none."""
+        encoding = self._backend.encode("a")
+        ordinary = encoding.special_tokens_mask.index(0) if 0 in encoding.special_tokens_mask else 0
+        return list(encoding.ids[:ordinary])
+
+    def names(self, ids: Sequence[int]) -> list[str]:
+        """Return tokens as the vocabulary writes them."""
+        return [str(self._backend.id_to_token(token)) for token in ids]
+
+    def special_texts(self) -> list[str]:
+        """Return the texts that the tokenizer reads as special tokens wherever they stand."""
+        added = self._backend.get_added_tokens_decoder().values()
+        return [token.content for token in added if token.special]
+
     def spans(self, texts: Sequence[str]) -> list[list[TokenSpan]]:
         """Return each text's tokens with their characters, special tokens left out."""
         encodings = self._backend.encode_batch(_whole(texts), add_special_tokens=False)
         return [_spans(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
+
+    def plain(self, texts: Sequence[str]) -> list[Any]:
+        """Return each text's tokens without special ones, for `joined`; their number is `len`."""
+        return list(self._backend.encode_batch(_whole(texts), add_special_tokens=False))
+
+    def joined(
+        self, last: Any, context: Any | None = None, most: int | None = None
+    ) -> tuple[list[int], list[int]]:
+        """Return token ids and their types with the special tokens: of a text, or of a context and what answers it.
+
+        Args:
+            last: tokens of `plain`, never cut.
+            context: tokens of `plain`; only their last ones are kept where the whole would be longer than `most`.
+            most: tokens, special ones included.
+        """
+        if context is None:
+            whole = self._backend.post_process(last)
+        else:
+            room = len(context) if most is None else max(0, most - self.pair_specials - len(last))
+            if room < len(context):
+                context = copy.deepcopy(context)
+                context.truncate(room, direction="left")
+            whole = self._backend.post_process(context, last)
+        return whole.ids, whole.type_ids
 
 
 def _whole(texts: Sequence[str]) -> list[str]:

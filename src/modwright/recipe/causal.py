@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -22,16 +23,28 @@ from modwright.recipe.strict import Strict
 
 
 class DecoderRecipe(Strict):
-    """The pretrained causal LM."""
+    """The pretrained causal LM, and whether its word embeddings stay as they are."""
 
     name: str = Field(min_length=1)
+    freeze_embeddings: bool
+
+
+#: What each part of a prompt may hold in braces.
+_PLACES = {
+    "instructions": ("labels", "target"),
+    "text": ("text",),
+    "pair": ("prompt", "response"),
+    "question": ("label", "target"),
+}
+_MUST_HOLD = (("text", "text"), ("pair", "prompt"), ("pair", "response"), ("question", "label"))
 
 
 class PromptRecipe(Strict):
     """The prompt as data: parts joined by the separator, and the words that the model answers with.
 
-    `text` and `pair` hold {text}, or {prompt} and {response}; `instructions` may hold {labels} and {target};
-    `question` holds {label}.
+    The prompt is instructions, text (or pair), answer; with questions it is instructions, text, question, answer.
+    `text` holds {text}, `pair` {prompt} and {response}, `question` {label}; `instructions` may hold {labels}, and both
+    `instructions` and `question` {target}.
     """
 
     instructions: str
@@ -46,10 +59,17 @@ class PromptRecipe(Strict):
 
     @model_validator(mode="after")
     def _has_places(self) -> PromptRecipe:
-        wanted = (("text", "{text}"), ("pair", "{prompt}"), ("pair", "{response}"), ("question", "{label}"))
-        for key, place in wanted:
-            if place not in getattr(self, key):
-                raise ValueError(f"{key} does not hold {place}")
+        for key, places in _PLACES.items():
+            for found in re.findall(r"\{(\w+)\}", getattr(self, key)):
+                if found not in places:
+                    known = ", ".join(f"{{{place}}}" for place in places)
+                    raise ValueError(f"{key} holds {{{found}}}, expected {known}")
+        for key, place in _MUST_HOLD:
+            if f"{{{place}}}" not in getattr(self, key):
+                raise ValueError(f"{key} does not hold {{{place}}}")
+        for label, word in self.words.items():
+            if not word.strip():
+                raise ValueError(f"the word of '{label}' is {word!r}, expected one that shows")
         return self
 
 
