@@ -21,7 +21,7 @@ from modwright.errors import MissingExtraError, UsageError
 from modwright.files import sha256_file
 from modwright.models.features import FrozenBase
 from modwright.models.windows import SingleLabelRule, combine
-from modwright.recipe import FrozenRecipe, load_recipe
+from modwright.recipe import EncoderRecipe, FrozenRecipe, load_recipe
 from modwright.schema import FloatArray, Input, Schema, Scores, Target, TargetKind, text_input
 
 if TYPE_CHECKING:
@@ -72,7 +72,9 @@ def tiny_tokenizer() -> Any:
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")],
     )
     tokenizer.enable_truncation(16)
     tokenizer.enable_padding(length=16)
@@ -236,6 +238,25 @@ def tiny_recipe(base: Path | str = "tiny", *overrides: str) -> FrozenRecipe:
     )
     recipe = load_recipe("fast", [*small, *overrides])
     assert isinstance(recipe, FrozenRecipe)
+    return recipe
+
+
+def tiny_encoder_recipe(base: Path | str = "tiny", *overrides: str) -> EncoderRecipe:
+    """Return the recipe `balanced` with that base and everything small; `overrides` as on the command line."""
+    small = (
+        f"base.name={json.dumps(str(base))}",
+        "window.min_tokens=16",
+        "window.max_tokens=16",
+        "optimizer.learning_rate=1e-3",
+        "optimizer.head_learning_rate=1e-2",
+        "training.epochs=3",
+        "training.precision=float32",
+        "batches.rows=8",
+        "validation.folds=2",
+        "evaluation.resamples=20",
+    )
+    recipe = load_recipe("balanced", [*small, *overrides])
+    assert isinstance(recipe, EncoderRecipe)
     return recipe
 
 

@@ -76,7 +76,7 @@ def test_another_base_gives_another_graph(tiny_base, tiny_cache, tmp_path):
 
 
 def test_an_export_that_differs_from_torch_is_refused(tiny_base_folder, tmp_path, monkeypatch):
-    without_traces = export._without_traces
+    without_traces = export.without_traces
 
     def doctored(proto):
         proto = without_traces(proto)
@@ -87,7 +87,7 @@ def test_an_export_that_differs_from_torch_is_refused(tiny_base_folder, tmp_path
                 return proto
         raise AssertionError("no weights found")
 
-    monkeypatch.setattr(export, "_without_traces", doctored)
+    monkeypatch.setattr(export, "without_traces", doctored)
     with pytest.raises(IntegrityError, match="differs from torch by"):
         ensure_graph(tiny_base_folder, "0" * 64, tmp_path)
     assert not list(tmp_path.rglob("*.onnx"))

@@ -24,7 +24,7 @@ GRAPH_VERSION = 1
 #: length 1.
 TOLERANCE = 1e-4
 #: Checked against torch: (N, T, padding of the shortest row).
-_CHECKED_SHAPES = ((1, 3, 0), (1, 64, 0), (2, 17, 9), (5, 40, 31), (3, 128, 100))
+CHECKED_SHAPES = ((1, 3, 0), (1, 64, 0), (2, 17, 9), (5, 40, 31), (3, 128, 100))
 
 
 def ensure_graph(base_folder: Path, weights_sha256: str, cache: Path) -> Path:
@@ -66,22 +66,19 @@ def _is_sound(folder: Path) -> bool:
 
 
 def _export(base_folder: Path, destination: Path) -> None:
-    try:
-        import onnx
-        import onnxscript  # noqa: F401  (torch.onnx needs it and says so less clearly)
-        import torch
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("train", f"exporting a base ({error.name} is missing)") from None
+    check_exporter("exporting a base")
+    import onnx
+    import torch
+
     encoder = _load(base_folder)
     model = _pooled(encoder)
     vocabulary = int(encoder.config.vocab_size)
     batch, tokens = torch.export.Dim("batch"), torch.export.Dim("tokens")
     shapes = {"input_ids": {0: batch, 1: tokens}, "attention_mask": {0: batch, 1: tokens}}
-    with _Quiet():
+    with Quiet():
         program = torch.onnx.export(
             model,
-            tuple(torch.from_numpy(array) for array in _probe(2, 9, 4, vocabulary)),
+            tuple(torch.from_numpy(array) for array in probe_batch(2, 9, 4, vocabulary)),
             input_names=["input_ids", "attention_mask"],
             output_names=["pooled"],
             dynamic_shapes=shapes,
@@ -89,8 +86,19 @@ def _export(base_folder: Path, destination: Path) -> None:
             external_data=False,
             verbose=False,
         )
-    onnx.save(_without_traces(program.model_proto), str(destination))
-    _compare(model, destination, vocabulary, _longest(encoder.config))
+    onnx.save(without_traces(program.model_proto), str(destination))
+    _compare(model, destination, vocabulary, longest_row(encoder.config))
+
+
+def check_exporter(why: str) -> None:
+    """Raise MissingExtraError where a part of torch's exporter is not installed."""
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401  (torch.onnx needs it and says so less clearly)
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("train", f"{why} ({error.name} is missing)") from None
 
 
 def _load(base_folder: Path) -> Any:
@@ -127,7 +135,7 @@ def _pooled(encoder: Any) -> Any:
     return Pooled().eval()
 
 
-def _without_traces(proto: Any) -> Any:
+def without_traces(proto: Any) -> Any:
     """Drop what the exporter notes of this machine: stack traces with paths, doc strings, inferred shapes."""
     del proto.metadata_props[:]
     proto.doc_string = ""
@@ -151,7 +159,7 @@ def _without_traces(proto: Any) -> Any:
     return proto
 
 
-def _longest(config: Any) -> int:
+def longest_row(config: Any) -> int:
     """Return how many tokens the base surely takes; some count their positions from 2 on."""
     return max(1, int(getattr(config, "max_position_embeddings", 512)) - 2)
 
@@ -160,10 +168,10 @@ def _compare(model: Any, graph_path: Path, vocabulary: int, longest: int) -> Non
     import torch
 
     graph = Graph(graph_path, threads=1)
-    for n, wanted, padding in _CHECKED_SHAPES:
+    for n, wanted, padding in CHECKED_SHAPES:
         tokens = min(wanted, longest)
         padding = min(padding, tokens - 1)
-        ids, mask = _probe(n, tokens, padding, vocabulary)
+        ids, mask = probe_batch(n, tokens, padding, vocabulary)
         with torch.inference_mode():
             expected = model(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
         drift = float(np.abs(normalised(graph.run(ids, mask)) - normalised(expected)).max())
@@ -175,7 +183,7 @@ def _compare(model: Any, graph_path: Path, vocabulary: int, longest: int) -> Non
             )
 
 
-def _probe(n: int, tokens: int, padding: int, vocabulary: int) -> tuple[Any, Any]:
+def probe_batch(n: int, tokens: int, padding: int, vocabulary: int) -> tuple[Any, Any]:
     """Return deterministic token ids (N, T) and a mask whose last row has that much padding."""
     digest = hashlib.sha256(f"{n}x{tokens}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
@@ -186,7 +194,7 @@ def _probe(n: int, tokens: int, padding: int, vocabulary: int) -> tuple[Any, Any
     return ids, mask
 
 
-class _Quiet:
+class Quiet:
     """Keep the exporter's own chatter off the terminal; errors still raise."""
 
     def __enter__(self) -> Iterator[None] | None:

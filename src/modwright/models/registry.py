@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 from modwright.artifact import Artifact
 from modwright.errors import ArtifactError, nearest
+from modwright.models.encoder import EncoderClassifier
 from modwright.models.frozen import FrozenClassifier
 from modwright.schema import Classifier
 
-FAMILIES = ("frozen",)
+FAMILIES = ("frozen", "encoder", "causal")
 
 
 def load_classifier(folder: Path, artifact: Artifact, *, threads: int = 0, bulk: bool = False) -> Classifier:
-    """Load the classifier of a verified artifact; raises ArtifactError, also for an unknown family."""
-    if artifact.family not in FAMILIES:
-        raise ArtifactError(
-            f"unknown family '{artifact.family}'",
-            where=str(folder),
-            remedy=nearest(artifact.family, FAMILIES),
-        )
-    return FrozenClassifier.load(folder, artifact.schema, threads=threads, bulk=bulk)
+    """Load the classifier of a verified artifact.
+
+    Raises:
+        ArtifactError: an unknown family, or a model that cannot be read.
+        MissingExtraError: a causal model, and torch is not installed.
+    """
+    if artifact.family == "frozen":
+        return FrozenClassifier.load(folder, artifact.schema, threads=threads, bulk=bulk)
+    if artifact.family == "encoder":
+        return EncoderClassifier.load(folder, artifact.schema, threads=threads, bulk=bulk)
+    if artifact.family == "causal":
+        # By name: nothing that serves the other families may reach torch by an import.
+        causal = importlib.import_module("modwright.models.causal")
+        loaded: Classifier = causal.CausalClassifier.load(folder, artifact.schema, threads=threads, bulk=bulk)
+        return loaded
+    raise ArtifactError(
+        f"unknown family '{artifact.family}'", where=str(folder), remedy=nearest(artifact.family, FAMILIES)
+    )

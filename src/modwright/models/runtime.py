@@ -1,12 +1,12 @@
-"""Runs an exported graph on ONNX Runtime, without torch or padding, so batch mates change nothing."""
+"""Runs exported graphs on ONNX Runtime, without torch or padding, so batch mates change nothing."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from modwright.schema import Float32Array
 GRAPH_FILE = "encoder.onnx"
 GRAPH_MANIFEST = "graph.json"
 Int64Array = NDArray[np.int64]
+Batch = TypeVar("Batch")
 
 
 def usable_cores() -> int:
@@ -41,25 +42,13 @@ class Graph:
     """
 
     def __init__(self, path: Path, *, threads: int = 0, bulk: bool = False) -> None:
+        self._session, self._abreast = _session(path, threads, bulk)
+        names = [value.name for value in self._session.get_inputs()]
         try:
-            import onnxruntime as ort
-        except ImportError:
-            raise MissingExtraError("serve", "running a model") from None
-        options = ort.SessionOptions()
-        threads = threads or usable_cores()
-        options.intra_op_num_threads = 1 if bulk else threads
-        self._abreast = threads if bulk else 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # Threads that spin between runs take the cores from whoever shares the machine.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session: Any = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-            names = [value.name for value in self._session.get_inputs()]
             _, hidden_states, width = self._session.get_outputs()[0].shape
             self.hidden_states, self.width = int(hidden_states), int(width)
-        except Exception as error:
-            raise ArtifactError(f"ONNX Runtime cannot load this graph: {error}", where=str(path)) from None
+        except (ValueError, TypeError) as error:
+            raise ArtifactError(f"the graph's output is no (N, H, D): {error}", where=str(path)) from None
         if names != ["input_ids", "attention_mask"]:
             raise ArtifactError(f"the graph's inputs are {names}", where=str(path))
 
@@ -70,14 +59,83 @@ class Graph:
 
     def run_each(self, batches: Sequence[Int64Array]) -> Iterator[Float32Array]:
         """Run batches of ids (N, T) without padding, yielding their pooled hidden states (N, H, D) in order."""
-        if self._abreast == 1 or len(batches) == 1:
-            yield from map(self._run_whole, batches)
-            return
-        with ThreadPoolExecutor(self._abreast) as pool:
-            yield from pool.map(self._run_whole, batches)
+        return _each(self._run_whole, batches, self._abreast)
 
     def _run_whole(self, input_ids: Int64Array) -> Float32Array:
         return self.run(input_ids, np.ones_like(input_ids))
+
+
+class LogitsGraph:
+    """One exported classifier, whatever its head: token ids in, the logits of all labels out.
+
+    Its inputs are `input_ids`, `attention_mask` and, where the model has them, `token_type_ids`, all (N, T) int64; its
+    output is `logits`, (N, L) float32.
+
+    Args:
+        path: the .onnx file.
+        threads, bulk: as of `Graph`.
+
+    Raises:
+        ArtifactError: the file is not a graph with these inputs and that output.
+    """
+
+    def __init__(self, path: Path, *, threads: int = 0, bulk: bool = False) -> None:
+        self._session, self._abreast = _session(path, threads, bulk)
+        names = [value.name for value in self._session.get_inputs()]
+        outputs = {value.name: value.shape for value in self._session.get_outputs()}
+        self.takes_types = names[2:] == ["token_type_ids"]
+        if names[:2] != ["input_ids", "attention_mask"] or len(names) > 2 + self.takes_types:
+            raise ArtifactError(f"the graph's inputs are {names}", where=str(path))
+        shape = outputs.get("logits", ())
+        if len(shape) != 2 or not isinstance(shape[1], int):
+            raise ArtifactError(f"the graph has no output 'logits' (N, L): {outputs}", where=str(path))
+        self.labels = shape[1]
+
+    def run(self, input_ids: Int64Array, attention_mask: Int64Array, types: Int64Array) -> Float32Array:
+        """Run one batch: ids, mask and types (N, T) to logits (N, L); types are left out where the model has none."""
+        given = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if self.takes_types:
+            given["token_type_ids"] = types
+        (logits,) = self._session.run(["logits"], given)
+        return np.asarray(logits, dtype=np.float32)
+
+    def run_each(self, batches: Sequence[tuple[Int64Array, Int64Array]]) -> Iterator[Float32Array]:
+        """Run batches of ids and types (N, T) without padding, yielding their logits (N, L) in order."""
+        return _each(self._run_whole, batches, self._abreast)
+
+    def _run_whole(self, batch: tuple[Int64Array, Int64Array]) -> Float32Array:
+        ids, types = batch
+        return self.run(ids, np.ones_like(ids), types)
+
+
+def _session(path: Path, threads: int, bulk: bool) -> tuple[Any, int]:
+    """Return an ONNX Runtime session and how many batches it is to run side by side."""
+    try:
+        import onnxruntime as ort
+    except ImportError:
+        raise MissingExtraError("serve", "running a model") from None
+    options = ort.SessionOptions()
+    threads = threads or usable_cores()
+    options.intra_op_num_threads = 1 if bulk else threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Threads that spin between runs take the cores from whoever shares the machine.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ArtifactError(f"ONNX Runtime cannot load this graph: {error}", where=str(path)) from None
+    return session, threads if bulk else 1
+
+
+def _each(
+    run: Callable[[Batch], Float32Array], batches: Sequence[Batch], abreast: int
+) -> Iterator[Float32Array]:
+    if abreast == 1 or len(batches) == 1:
+        yield from map(run, batches)
+        return
+    with ThreadPoolExecutor(abreast) as pool:
+        yield from pool.map(run, batches)
 
 
 def normalised(pooled: Float32Array) -> Float32Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from modwright.models.embedding_cache import EmbeddingCache
 from modwright.models.features import Features, Featuriser, FrozenBase, Progress
 from modwright.models.frozen import FrozenClassifier
 from modwright.models.heads import Head, HeadKind, probabilities
-from modwright.models.windows import SingleLabelRule, WindowRule, combine
+from modwright.models.windows import SingleLabelRule, combine
 from modwright.recipe import FrozenRecipe
 from modwright.schema import Float32Array, FloatArray, Input, IntArray, Schema, Target
 from modwright.training.basis import Basis, make_basis, median_squared_distance, pick_landmarks
@@ -25,10 +24,10 @@ from modwright.training.fitted import OUT_OF_FOLD, Fitted, Unseen
 from modwright.training.rows import TrainingRows
 from modwright.training.selection import HeadChoice, Question, document_log_loss, fits_of_round, out_of_fold
 from modwright.training.solver import FINAL_TOLERANCE, Solution, solve
+from modwright.training.window_length import window_rule
 
 #: The validation loss is measured at every so many steps, and at the last.
 VALIDATION_EVERY = 25
-_WINDOW_MULTIPLE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +90,9 @@ def fit(
 
 
 def _featuriser(recipe: FrozenRecipe, inputs: Sequence[Input], bases: Sequence[FrozenBase]) -> Featuriser:
-    window = recipe.window
     lengths = bases[0].tokenizer.lengths([value[-1].content for value in inputs])
-    wanted = float(np.quantile(lengths, window.quantile)) if lengths else float(window.min_tokens)
-    rounded = math.ceil(wanted / _WINDOW_MULTIPLE) * _WINDOW_MULTIPLE
-    most = min(window.max_tokens, *(base.max_tokens for base in bases))
-    rule = WindowRule(
-        max(min(rounded, most), min(window.min_tokens, most)),
-        window.overlap,
-        SingleLabelRule(window.single_label),
-        tuple(window.edges),
-    )
+    most = min(base.max_tokens for base in bases)
+    rule = window_rule(recipe.window, lengths, most)
     return Featuriser(
         bases,
         rule,
