@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from modwright.errors import UsageError
 from modwright.pipeline.run_folder import curves_of, open_run, run_folder_of
 from modwright.testing import tiny_recipe
-from modwright.training.event_log import EventLog
+from modwright.training.event_log import FINISHED, OPENED, EventLog, Line, seconds_worked
 from modwright.training.events import (
     Chosen,
     Looked,
@@ -38,7 +38,7 @@ def ignore(event):
 
 def lines(out):
     text = (run_folder_of(out) / "events.jsonl").read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines()]
+    return [line for line in map(json.loads, text.splitlines()) if line["event"] not in (OPENED, FINISHED)]
 
 
 def steps(out, run):
@@ -300,3 +300,19 @@ def test_curves_hold_the_losses_of_each_run(tmp_path):
     a, b = curves_of(log.lines)
     assert (a.name, a.train, a.valid) == ("a", [(1, 0.6)], [(0, 0.7)])
     assert (b.name, b.train, b.valid) == ("b", [(1, 0.5)], [(1, 0.4)])
+
+
+def test_time_between_a_kill_and_the_next_start_is_no_work():
+    def at(kind, second):
+        return Line({"event": kind, "time": f"2024-05-01T10:00:{second:02d}.500+00:00"})
+
+    log = [
+        at("opened", 0),
+        at("step", 3),
+        at("step", 7),
+        at("opened", 40),
+        at("step", 42),
+        at("finished", 43),
+    ]
+    assert seconds_worked(log) == pytest.approx(10.0)
+    assert seconds_worked([]) == 0.0

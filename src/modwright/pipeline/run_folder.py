@@ -24,7 +24,7 @@ from modwright.files import has_leftovers, locked, read_json, write_text_atomic
 from modwright.pipeline.bases import portable
 from modwright.recipe import FrozenRecipe, Recipe
 from modwright.render.losses import LossCurve, draw_losses
-from modwright.training.event_log import EventLog, Line
+from modwright.training.event_log import FINISHED, OPENED, EventLog, Line
 from modwright.training.events import Event, Looked, RunStarted, Warned
 from modwright.training.trackers import TENSORBOARD, WANDB, Trackers, open_trackers
 
@@ -57,6 +57,7 @@ class RunFolder:
         self._tell = tell
         self._trackers = trackers
         self._log = EventLog(folder / EVENTS)
+        self._log.mark(OPENED)
         self._draws_from = 0.0
         self._can_draw = True
 
@@ -89,6 +90,7 @@ class RunFolder:
     def finish(self) -> None:
         """Say that the artifact is there: checkpoints are removed, the rest stays."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
+        self._log.mark(FINISHED)
         _write_run(self.folder, self._read_identity(), finished=True)
 
     def close(self) -> None:

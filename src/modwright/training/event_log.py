@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +34,8 @@ KINDS: dict[type[Any], str] = {
     Resumed: "resumed",
     Warned: "warned",
 }
+#: Lines that are no event of a trainer: a process begins its work on the run, or has written the artifact.
+OPENED, FINISHED = "opened", "finished"
 #: The key that says after which step something happened.
 _STEP_KEYS = {"step": "number", "looked": "step", "saved": "step"}
 
@@ -70,7 +72,7 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.lines = list(_whole_lines(path))
+        self.lines = read_lines(path)
         self._furthest: dict[str, int] = {}
         self._stream: BinaryIO | None = None
         self._run = ""
@@ -82,13 +84,20 @@ class EventLog:
             self._run = event.name
         line = Line(_data(event, self._run, now or datetime.now(UTC)))
         self._cut_back(line, event)
-        self.lines.append(line)
+        self._append(line)
         if line.step >= 0:
             self._furthest[line.run] = max(line.step, self._furthest.get(line.run, -1))
+        return line
+
+    def mark(self, kind: str, now: datetime | None = None) -> None:
+        """Append that a process has begun (OPENED) or ended (FINISHED) its work on the run."""
+        self._append(Line({"event": kind, "time": _time(now or datetime.now(UTC))}))
+
+    def _append(self, line: Line) -> None:
+        self.lines.append(line)
         if self._stream is None:
             self._stream = self._path.open("ab", buffering=0)
         self._stream.write(_text(line).encode())
-        return line
 
     def close(self) -> None:
         """Close the file."""
@@ -129,7 +138,22 @@ def _done_again(old: Line, new: Line) -> bool:
 def _data(event: Event, run: str, now: datetime) -> dict[str, Any]:
     own = {field.name: _plain(getattr(event, field.name)) for field in fields(event)}
     named = {"run": run} if run else {}
-    return {"event": KINDS[type(event)], "time": now.isoformat(timespec="milliseconds"), **named, **own}
+    return {"event": KINDS[type(event)], "time": _time(now), **named, **own}
+
+
+def _time(now: datetime) -> str:
+    return now.isoformat(timespec="milliseconds")
+
+
+def seconds_worked(lines: Sequence[Line]) -> float:
+    """Return the seconds that processes worked on a run, the time between a kill and the next start left out."""
+    total, last = 0.0, None
+    for line in lines:
+        now = datetime.fromisoformat(line.data["time"])
+        if last is not None and line.kind != OPENED:
+            total += max(0.0, (now - last).total_seconds())
+        last = now
+    return total
 
 
 def _plain(value: Any) -> Any:
@@ -149,6 +173,11 @@ def _text(line: Line) -> str:
     return json.dumps(line.data, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def read_lines(path: Path) -> list[Line]:
+    """Return the whole lines of a log, none where there is no file."""
+    return list(_whole_lines(path))
+
+
 def _whole_lines(path: Path) -> Iterator[Line]:
     """Yield the lines up to the first one that a kill or a full disk broke off."""
     if not path.is_file():
@@ -158,6 +187,6 @@ def _whole_lines(path: Path) -> Iterator[Line]:
             data = json.loads(raw)
         except (ValueError, RecursionError):
             return
-        if not isinstance(data, dict):
+        if not isinstance(data, dict) or not {"event", "time"} <= data.keys():
             return
         yield Line(data)
