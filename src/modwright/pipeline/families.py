@@ -11,6 +11,7 @@ from modwright.catalog import BaseFolder, BaseKind, Progress, fetch_base
 from modwright.errors import RecipeError
 from modwright.models.features import Progress as EmbeddingProgress
 from modwright.pipeline.bases import open_bases
+from modwright.pipeline.torchrun import joined
 from modwright.recipe import CausalRecipe, EncoderRecipe, FrozenRecipe, Recipe, TunedRecipe
 from modwright.schema import Schema
 from modwright.settings import Settings
@@ -110,7 +111,11 @@ def _tuned(recipe: TunedRecipe, schema: Schema, family: TunedFamily) -> Fit:
         checkpoints: Path | None,
         embedding_progress: EmbeddingProgress | None,
     ) -> Generator[Event, None, Fitted]:
-        return fit_tuned(recipe, schema, rows, family, validation=validation, checkpoints=checkpoints)
+        parallel = joined(recipe)
+        parallel.barrier()  # the first one has made the run's folder fit by now
+        return fit_tuned(
+            recipe, schema, rows, family, validation=validation, checkpoints=checkpoints, parallel=parallel
+        )
 
     return run
 

@@ -27,9 +27,10 @@ from modwright.models.features import Progress as EmbeddingProgress
 from modwright.pipeline.bases import local_folder, portable
 from modwright.pipeline.card import model_card
 from modwright.pipeline.evaluate import judge_rows, measure, write_metrics
-from modwright.pipeline.families import prepare
+from modwright.pipeline.families import Prepared, prepare
 from modwright.pipeline.rows import rows_of, training_split
-from modwright.pipeline.run_folder import open_run, settle
+from modwright.pipeline.run_folder import CHECKPOINTS, open_run, run_folder_of, settle
+from modwright.pipeline.torchrun import meet, shows
 from modwright.pipeline.verify import verify_reload
 from modwright.recipe import Recipe
 from modwright.schema import Input, text_input
@@ -101,13 +102,16 @@ def train(
     """
     there = _already_trained(recipe, dataset, out, settings)
     if there is not None and not has_leftovers(out):
-        settle(out)
+        if shows():
+            settle(out)
         return TrainResult(out, there, {}, unchanged=True)
     refuse_unfit(out, replace=replace or there is not None, only=layout.MANIFEST)
     prepared = prepare(recipe, dataset.schema, settings, progress=progress, on_event=on_event)
     split = training_split(dataset)
     rows = rows_of(dataset.splits[split], dataset.schema)
     others = {name: rows_of(frame, dataset.schema) for name, frame in dataset.splits.items() if name != split}
+    if not shows():
+        return _trained_along(prepared, rows, others.get(VALIDATION), out)
     with open_run(out, _run_identity(recipe, dataset, prepared.identities), recipe, on_event) as run:
         events = prepared.fit(rows, others.get(VALIDATION), run.checkpoints, embedding_progress)
         fitted = follow(events, run.on_event)
@@ -118,7 +122,18 @@ def train(
             on_event(Stage("reload in a fresh process"))
             verify_reload(staging, engine, _probe(rows, others))
         run.finish()
+    meet()
     return TrainResult(out, artifact, evaluations)
+
+
+def _trained_along(
+    prepared: Prepared, rows: TrainingRows, validation: TrainingRows | None, out: Path
+) -> TrainResult:
+    """Train in a process beside the first, which shows and writes; wait for its artifact and return that."""
+    events = prepared.fit(rows, validation, run_folder_of(out) / CHECKPOINTS, None)
+    follow(events, lambda event: None)
+    meet()
+    return TrainResult(out, read_artifact(out), {})
 
 
 def _run_identity(recipe: Recipe, dataset: Dataset, bases: tuple[BaseIdentity, ...]) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from modwright.recipe.data import DataSection
 from modwright.recipe.parts import EvaluationRecipe
 from modwright.recipe.strict import Strict
 
-#: Sections that change neither the model nor what it answers: where rows come from, who watches, what is kept meanwhile.
-NOT_DECIDING = frozenset({"data", "trackers", "checkpoints"})
+#: Sections that change neither the model nor what it answers: where rows come from, who watches, what is kept meanwhile,
+#: and how many processes share the work.
+NOT_DECIDING = frozenset({"data", "trackers", "checkpoints", "shards"})
 
 
 class CommonRecipe(Strict):

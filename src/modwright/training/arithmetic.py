@@ -1,9 +1,9 @@
 """What sharded training of a Llama-shaped decoder costs: bytes in each process, bytes sent, tokens per second, hours.
 
 Plain arithmetic from the shape of the model, before anything is loaded; docs/concepts/sharding.md derives every
-formula and shows the figures for 7 billion weights. Bytes are those of bf16 computation over float32 weights; what a
-layer keeps for its backward pass is what transformers' Llama keeps (measured through autograd's saved tensors in the
-tests). The convention of counting FLOPs is that of PaLM (Chowdhery et al. 2022, appendix B).
+formula and shows the figures for 7 billion weights. Bytes are those of bf16 autocast over float32 weights with fused
+attention; what a layer keeps for its backward pass is what transformers' Llama keeps (the tests measure it through
+autograd's saved tensors). The convention of counting FLOPs is that of PaLM (Chowdhery et al. 2022, appendix B).
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ class Footprint:
 
     Attributes:
         weights, gradients, moments: this process's shards, float32.
-        gathered: whole bf16 weights in use: two layers and what is outside the layers, and one layer's gradients
-            before they are reduced.
+        gathered: whole weights in use: two layers in bf16 and what is outside the layers in float32; and one layer's
+            gradients before they are scattered, in both.
         activations: kept for the backward pass.
         outputs: of the last matrix, in bf16 and float32.
     """
@@ -113,13 +113,14 @@ class Footprint:
 
 
 def layer_activations(shape: DecoderShape) -> int:
-    """Return bytes that one layer keeps for a token's backward pass: 20h + 4k + 8i + 4a + 8.
+    """Return bytes that one layer keeps for a token's backward pass: 30h + 4k + 8i + 4a + 8.
 
-    Twice (two norms) 4h float32 input, 4 of its scale, 2h normalised, 2h normed: 16h + 8; query and attention output
-    2h each; key and value 2k each; four tensors of the MLP 2i each; the softmax's normaliser 4a.
+    Each of two norms keeps its input and what it normalised, 4h each, and the scale, 4: 16h + 8. The five matrices behind
+    them keep a bf16 copy of their input each: 10h. Query and attention's output 2h each; key and value 2k each; four
+    tensors of the MLP 2i each; the softmax's normaliser 4a.
     """
     h, k = shape.hidden, shape.kv_width
-    return 20 * h + 4 * k + 8 * shape.intermediate + 4 * shape.heads + 8
+    return 30 * h + 4 * k + 8 * shape.intermediate + 4 * shape.heads + 8
 
 
 def footprint(
@@ -132,16 +133,16 @@ def footprint(
     seen = rows * tokens
     per_layer = layer_activations(shape)
     if checkpointing:  # each layer's input is kept, and the layer that is computed again has all of its own
-        kept = seen * (shape.layers * _BF16 * shape.hidden + per_layer)
+        kept = seen * (shape.layers * _FLOAT32 * shape.hidden + per_layer)
     else:
         kept = seen * shape.layers * per_layer
     own = shape.parameters / processes
-    whole = _GATHERED_LAYERS * shape.layer_parameters + shape.root_parameters
+    layer, root = shape.layer_parameters, shape.root_parameters
     return Footprint(
         weights=_WEIGHT * own,
         gradients=_GRADIENT * own,
         moments=_MOMENTS * own,
-        gathered=_BF16 * whole + _FLOAT32 * shape.layer_parameters,
+        gathered=(_GATHERED_LAYERS * _BF16 + _BF16 + _FLOAT32) * layer + _FLOAT32 * root,
         activations=kept,
         outputs=(rows if last_only else seen) * shape.outputs * (_BF16 + _FLOAT32),
     )
@@ -150,8 +151,9 @@ def footprint(
 def bytes_sent(shape: DecoderShape, *, processes: int) -> float:
     """Return bytes that each process sends in one pass forward and back: 8 P (W - 1) / W.
 
-    Weights are gathered for the forward pass and again for the backward pass (bf16, 2P each), gradients are
-    summed and scattered in float32 (4P); a ring sends (W - 1) / W of each (Rajbhandari et al. 2020, ZeRO, section 7).
+    Layers are gathered for the forward pass and again for the backward pass (bf16, 2 bytes each time), the rest once in
+    float32; gradients are summed and scattered in float32, 4 bytes. A ring sends (W - 1) / W of each (Rajbhandari et al.
+    2020, ZeRO, section 7).
     Accumulating over n passes costs n times this.
     """
     return (2 * _BF16 + _FLOAT32) * shape.parameters * (processes - 1) / processes

@@ -8,6 +8,7 @@ from typing import Any, NoReturn, Protocol, Self
 
 from modwright.errors import IntegrityError, UsageError
 from modwright.schema import FloatArray, Input, Schema
+from modwright.training.pieces import read_pieces
 from modwright.training.task import Task
 
 
@@ -119,8 +120,9 @@ class Single:
         write_tensors(tensors, folder / f"{name}.safetensors")
 
     def load(self, folder: Path, name: str, like: Mapping[str, Any]) -> dict[str, Any]:
-        """Read `<name>.safetensors`; see `Parallel.load`."""
-        return read_tensors(folder / f"{name}.safetensors", like)
+        """Read `<name>.safetensors`, or what several processes wrote; see `Parallel.load`."""
+        path = folder / f"{name}.safetensors"
+        return read_tensors(path, like) if path.exists() else read_pieces(folder, name, like)
 
 
 class Elsewhere:

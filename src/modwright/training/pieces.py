@@ -73,11 +73,13 @@ def _alone(tensor: Any) -> Any:
     return tensor if whole else tensor.clone()
 
 
-def read_pieces(folder: Path, kind: str, like: Mapping[str, Any], *, rank: int, world: int) -> dict[str, Any]:
+def read_pieces(
+    folder: Path, kind: str, like: Mapping[str, Any], *, rank: int = 0, world: int = 1
+) -> dict[str, Any]:
     """Return, under each name of `like`, this process's rows of a tensor sharded as the one given, as ordinary tensors.
 
-    What is given as None, or is not sharded, is read whole: as this process wrote it, where there were as many then, else
-    as the first one did. A name that was not written is left out.
+    What is given as None is read as this process wrote it, where there were as many then, else as the first one did. A
+    name that was not written is left out. What one process wrote alone (`<kind>.safetensors`) is read as well.
 
     Raises:
         IntegrityError: a file or rows are missing, unreadable, or a tensor has another shape than the one given.
@@ -91,8 +93,8 @@ def read_pieces(folder: Path, kind: str, like: Mapping[str, Any], *, rank: int, 
         for name, expected in like.items():
             if name not in own.places:
                 continue
-            if expected is None or not is_sharded(expected):
-                found[name] = _whole(own, name, expected)
+            if expected is None:
+                found[name] = own.file.get_tensor(name)
             else:
                 found[name] = _rows(files, name, place_of(expected))
         return found
@@ -113,6 +115,10 @@ def _opened(folder: Path, kind: str) -> list[_Piece]:
     """Open the files of one kind; IntegrityError unless there is one of every process that wrote."""
     from safetensors import safe_open
 
+    alone = folder / f"{kind}.safetensors"
+    if alone.is_file():
+        file = safe_open(alone, framework="pt")
+        return [_Piece(alone, file, {name: _place_in(file, name) for name in file.keys()})]  # noqa: SIM118
     paths = sorted(folder.glob(f"{kind}-?????-of-?????.safetensors"))
     worlds = {path.stem.rpartition("-")[2] for path in paths}
     if len(worlds) != 1 or len(paths) != int(next(iter(worlds))):
@@ -135,19 +141,18 @@ def _header(path: Path, file: Any) -> dict[str, Place]:
         raise IntegrityError(f"is not a piece of sharded tensors: {error!r}", where=str(path)) from None
 
 
-def _whole(piece: _Piece, name: str, expected: Any) -> Any:
-    place = piece.places[name]
-    if expected is not None:
-        _same_shape(piece, name, place_of(expected))
-    if place.stop - place.start < (place.shape[0] if place.shape else 1):
-        raise IntegrityError(f"holds a part of '{name}' only", where=str(piece.path))
-    return piece.file.get_tensor(name)
+def _place_in(file: Any, name: str) -> Place:
+    shape = tuple(int(size) for size in file.get_slice(name).get_shape())
+    return Place(0, shape[0] if shape else 1, shape)
 
 
 def _rows(files: list[_Piece], name: str, wanted: Place) -> Any:
     """Return rows of a tensor out of the files that hold them, the first ones first."""
     import torch
 
+    if not wanted.shape:
+        _same_shape(files[0], name, wanted)
+        return files[0].file.get_tensor(name)
     found, at = [], wanted.start
     for piece in files:
         held = _same_shape(piece, name, wanted)

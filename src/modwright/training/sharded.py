@@ -47,18 +47,18 @@ class Sharded:
         self.loss_factor = float(world)
         self.device = device
         self._mesh = init_device_mesh(device.type, (world,))
-        self._policy = (
-            MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
-            if dtype is torch.bfloat16
-            else MixedPrecisionPolicy()
-        )
+        self._policy = MixedPrecisionPolicy()
+        if dtype is torch.bfloat16:
+            # What autocast would round weights to is what is sent; states between layers stay float32, as in one process.
+            self._policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
 
     @classmethod
     def joined(cls, dtype_on: Callable[[torch.device], torch.dtype]) -> Self:
         """Join the processes that torchrun started: over NCCL where there are GPUs, else over gloo.
 
         Args:
-            dtype_on: in what a device computes: torch.bfloat16 gathers and computes in it over float32 weights.
+            dtype_on: in what a device computes: torch.bfloat16 gathers layers in it over float32 weights; whoever calls
+                the model does so under autocast.
 
         Raises:
             UsageError: this process was not started by torchrun.
@@ -85,12 +85,12 @@ class Sharded:
         return task
 
     def wrap(self, model: nn.Module) -> None:
-        """Shard each layer, then what is outside the layers; see `Parallel.wrap`. Nothing is sent."""
+        """Shard each layer, then what is outside the layers (in float32); see `Parallel.wrap`. Nothing is sent."""
         if isinstance(model, FSDPModule):
             return
         for layer in layers_of(model):
             fully_shard(layer, mesh=self._mesh, mp_policy=self._policy)
-        fully_shard(model, mesh=self._mesh, mp_policy=self._policy)
+        fully_shard(model, mesh=self._mesh)
 
     def exchange(self, model: Any, now: bool) -> None:
         """Do nothing: gradients are exchanged after every part, so that none is ever whole in one process."""
