@@ -117,7 +117,8 @@ for prefix in {rooms!r}:
         try:
             importlib.import_module(info.name)
         except (ModuleNotFoundError, modwright.errors.MissingExtraError) as error:
-            known = getattr(error, "extra", None) == "train" or getattr(error, "name", "") in ("torch", "transformers", "peft")
+            missing = getattr(error, "extra", None) or getattr(error, "name", None)
+            known = missing in ("train", "torch", "transformers", "peft")
             if info.name.removeprefix("modwright.") not in {torch_rooms!r} or not known:
                 raise
 """
@@ -126,7 +127,7 @@ TORCH_ROOMS = [
     *("models.trunk", "models.causal", "models.adapters", "models.export_encoder", "models.gguf"),
     *("training.loop", "training.optimizer", "training.precision", "training.parallel", "training.sharded"),
     *("training.checkpoints", "training.tuned", "training.encoder", "training.causal", "training.estimate"),
-    *("models.encoder_files", "models.answers", "models.decoder"),
+    *("models.encoder_files", "models.answers", "models.decoder", "models.foreign"),
     *("training.encoder_groups", "training.encoder_running"),
 ]
 CORE = ["errors", "schema", "recipe", "settings", "files", "artifact", "catalog", "evaluation", "cli"]
