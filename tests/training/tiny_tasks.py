@@ -9,11 +9,17 @@ import torch
 
 from modwright.recipe import load_recipe
 from modwright.schema import TargetKind
-from modwright.testing import TINY_SCHEMA, WordClassifier
+from modwright.testing import TINY_SCHEMA, WordClassifier, tiny_rows
+from modwright.training.checkpoints import CheckpointStore
 from modwright.training.documents import whole_rows
+from modwright.training.looking import Judge
 from modwright.training.task import ParameterGroup
 
+torch.set_num_threads(1)  # for nets as small as these, and bits depend on it
 WIDTH = 24
+ROWS, HELD = tiny_rows(60), tiny_rows(40, seed=1)
+#: Two epochs of eight steps with looks and checkpoints that do not fall together.
+OPTIONS = ("checkpoints.every_steps=3", "validation.every=5", "training.epochs=2")
 SMALL = (
     "batches.rows=8",
     "batches.max_tokens=64",
@@ -125,3 +131,17 @@ class TinyFamily:
 def weights_of(task):
     """All weights, as bytes by name."""
     return {name: p.detach().numpy().tobytes() for name, p in task.model.named_parameters()}
+
+
+def fresh(**options):
+    """A task of the rows above; the same every time."""
+    return TinyTask(TINY_SCHEMA, ROWS, 0, **options)
+
+
+def looking(task, metric="loss"):
+    judge = Judge(TINY_SCHEMA, HELD, metric)
+    return lambda: judge.look(task.scores(HELD.inputs, exact=False))
+
+
+def store_at(folder, keep_last=2):
+    return CheckpointStore(folder, keep_last=keep_last, keep_best=1, run="test")

@@ -271,6 +271,7 @@ class _Run:
             "values": [[seen.step, seen.value] for seen in self._looks],
             "looks": [asdict(seen) for seen in self._looks],
             "tokens_at_once": self._tokens_at_once,
+            "threads": torch.get_num_threads(),
         }
         tensors = {_WEIGHTS + name: weight for name, weight in self._weights.items()}
         tensors |= state_tensors(self._optimizer, self._weights) | self._draws.state
@@ -288,6 +289,12 @@ class _Run:
         if checkpoint is None:
             return 0
         self._restore(checkpoint)
+        before, now = checkpoint.state["threads"], torch.get_num_threads()
+        if before != now:
+            yield Warned(
+                f"the run began with {before} threads and goes on with {now}: sums round otherwise, and the model will not "
+                "be the very same to the last bit"
+            )
         yield Resumed(checkpoint.step)
         return checkpoint.step
 
