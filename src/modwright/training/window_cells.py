@@ -14,7 +14,7 @@ import numpy as np
 
 from modwright.errors import RecipeError, nearest
 from modwright.models.windows import SingleLabelRule
-from modwright.recipe import ClassWeights, EncoderRecipe, TargetRecipe
+from modwright.recipe import ClassWeights, TargetRecipe, TunedRecipe
 from modwright.schema import FloatArray, Schema, Target, TargetKind
 from modwright.training.documents import Documents, whole_rows
 from modwright.training.rows import TrainingRows
@@ -54,9 +54,7 @@ class Cells:
         return replace(self, weight=weight)
 
 
-def make_cells(
-    recipe: EncoderRecipe, schema: Schema, rows: TrainingRows, documents: Documents
-) -> list[Cells]:
+def make_cells(recipe: TunedRecipe, schema: Schema, rows: TrainingRows, documents: Documents) -> list[Cells]:
     """Return the cells of every target.
 
     Raises:
@@ -75,7 +73,7 @@ def make_cells(
 
 
 def _cells(
-    recipe: EncoderRecipe, schema: Schema, target: Target, rows: TrainingRows, documents: Documents
+    recipe: TunedRecipe, schema: Schema, target: Target, rows: TrainingRows, documents: Documents
 ) -> Cells:
     own = recipe.targets.get(target.name, TargetRecipe())
     categorical = _is_categorical(target, own)
