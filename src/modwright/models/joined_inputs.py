@@ -1,0 +1,74 @@
+"""A prompt and its response as one text, by a template, for models that were trained on such texts.
+
+As everywhere, the response is never cut: the prompt is shortened first, from its beginning, and a response that is longer
+still is scored in overlapping windows, each filled into the template with the end of the prompt.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from modwright.models.encoder_inputs import InputRule, TokenRows, packed
+from modwright.models.features import context_text
+from modwright.models.tokens import Tokenizer
+from modwright.schema import Input
+
+PROMPT, RESPONSE = "{prompt}", "{response}"
+_PLACES = re.compile(r"(\{prompt\}|\{response\})")
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedRule(InputRule):
+    """How inputs become rows of tokens; a text without context stands as it is.
+
+    Attributes:
+        pair: a template that holds {response}, and {prompt} where the model is to see it.
+    """
+
+    pair: str = PROMPT + " " + RESPONSE
+
+    def encode(self, inputs: Sequence[Input], tokenizer: Tokenizer) -> TokenRows:
+        """Return the rows of inputs, at least one each."""
+        texts: list[str] = []
+        spans: list[tuple[int, int]] = []
+        counts = []
+        for value in inputs:
+            windows = list(self._windows(value, tokenizer))
+            spans += [span for span, _ in windows]
+            texts += [text for _, text in windows]
+            counts.append(len(windows))
+        return packed([tokenizer.joined(tokens) for tokens in tokenizer.plain(texts)], spans, counts)
+
+    def _windows(self, value: Input, tokenizer: Tokenizer) -> Iterator[tuple[tuple[int, int], str]]:
+        """Yield the windows of a last turn: their characters, and the text that is scored."""
+        last, context = value[-1].content, context_text(value)
+        if len(value) == 1:
+            (windows,) = self.window.cut([last], [tokenizer])
+            yield from ((span, last[slice(*span)]) for span in windows)
+            return
+        whole = self._filled(context, last)
+        if tokenizer.lengths([whole])[0] <= self.window.tokens:
+            yield (0, len(last)), whole
+            return
+        available = max(1, self.window.tokens - tokenizer.lengths([self._filled("", "")])[0])
+        before = len(tokenizer.plain([context])[0]) if PROMPT in self.pair else 0
+        room = available - min(before, int(available * self.context_share))
+        rule = replace(self.window, tokens=max(1, room) + tokenizer.specials)
+        (windows,) = rule.cut([last], [tokenizer])
+        for span in windows:
+            yield span, self._fitted(context, last[slice(*span)], tokenizer)
+
+    def _fitted(self, context: str, part: str, tokenizer: Tokenizer) -> str:
+        """Return the template filled with a window and as much of the context's end as there is room for."""
+        text = self._filled(context, part)
+        while context and (excess := tokenizer.lengths([text])[0] - self.window.tokens) > 0:
+            (tokens,) = tokenizer.spans([context])
+            context = context[tokens[excess].begin :] if excess < len(tokens) else ""
+            text = self._filled(context, part)
+        return text
+
+    def _filled(self, context: str, part: str) -> str:
+        given = {PROMPT: context, RESPONSE: part}
+        return "".join(given.get(piece, piece) for piece in _PLACES.split(self.pair))
