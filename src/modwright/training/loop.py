@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from modwright.training.batching import padded_tokens, parts_of_rank
 from modwright.training.checkpoints import Checkpoint, CheckpointStore
 from modwright.training.draws import Draws
 from modwright.training.events import Event, Looked, Resumed, Saved, Step, Warned
+from modwright.training.history import History, Seen
 from modwright.training.looking import Look
 from modwright.training.optimizer import (
     clip,
@@ -39,16 +40,6 @@ __all__ = ["Outcome", "Plan", "Seen", "plan_of", "run"]
 
 _WEIGHTS = "weights/"
 _OUT_OF_MEMORY = ("not enough memory", "out of memory", "can't allocate memory")
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A look, and after which step it was taken; fields of `Look` beside it."""
-
-    step: int
-    loss: float
-    metrics: Mapping[str, float]
-    value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +109,7 @@ class _Run:
         self._device, self._dtype = device, dtype_of(plan.precision, device)
         self._draws = Draws.seeded((plan.seed + parallel.rank) % 2**32)
         self._tokens_at_once = plan.batches.max_tokens
-        self._looks: list[Seen] = []
+        self._history = History(plan.patience)
         self._best_weights: dict[str, Any] | None = None  # where there is no store
         self._epoch: tuple[int, list[IntArray]] = (-1, [])
 
@@ -126,16 +117,16 @@ class _Run:
         """Train to the end."""
         ends = self._plan.ends if self._optimizer is not None else 0
         done = yield from self._resume()
-        if not self._looks and done == 0:
+        if done == 0:
             yield from self._look_after(0)
         self._task.model.train()
-        while done < ends and not self._patience_is_spent():
+        while done < ends and not self._history.patience_is_spent:
             done += 1
             step = yield from self._step(done)
             looks = self._look is not None and self._plan.looks_at(done)
             if looks:
                 seen = self._see(done)
-                yield self._with_loss(step, seen)
+                yield replace(step, valid_loss=seen.loss)
                 yield self._looked(seen)
                 self._task.model.train()
             else:
@@ -227,8 +218,7 @@ class _Run:
         with self._draws.aside():
             found = self._look()
         seen = Seen(step, found.loss, dict(found.metrics), found.value)
-        self._looks.append(seen)
-        if self._best() is seen:
+        if self._history.add(seen):
             self._keep_best(step)
         return seen
 
@@ -238,19 +228,7 @@ class _Run:
 
     def _looked(self, seen: Seen) -> Looked:
         epoch = self._plan.epochs_at(seen.step)
-        return Looked(seen.step, epoch, seen.loss, seen.metrics, self._best() is seen)
-
-    def _with_loss(self, step: Step, seen: Seen) -> Step:
-        values = {name: getattr(step, name) for name in step.__slots__}
-        return Step(**{**values, "valid_loss": seen.loss})
-
-    def _best(self) -> Seen | None:
-        return max(self._looks, key=lambda seen: (seen.value, -seen.step), default=None)
-
-    def _patience_is_spent(self) -> bool:
-        best, patience = self._best(), self._plan.patience
-        since = 0 if best is None else len(self._looks) - 1 - self._looks.index(best)
-        return bool(patience) and since >= patience
+        return Looked(seen.step, epoch, seen.loss, seen.metrics, self._history.best is seen)
 
     def _keep_best(self, step: int) -> None:
         goes_back = self._plan.keep == "best"
@@ -264,12 +242,12 @@ class _Run:
         if self._store is None:
             return
         assert self._optimizer is not None
-        best = self._best()
+        best = self._history.best
         state = {
             "step": step,
             "best": best.step if best is not None and self._plan.keep == "best" else None,
-            "values": [[seen.step, seen.value] for seen in self._looks],
-            "looks": [asdict(seen) for seen in self._looks],
+            "values": [[seen.step, seen.value] for seen in self._history.looks],
+            "looks": self._history.to_json(),
             "tokens_at_once": self._tokens_at_once,
             "threads": torch.get_num_threads(),
         }
@@ -307,7 +285,7 @@ class _Run:
         restore_state(self._optimizer, self._weights, tensors)
         if all(name in tensors for name in self._draws.state):  # a process more than before has none
             self._draws = Draws({name: tensors[name] for name in self._draws.state})
-        self._looks = [Seen(**seen) for seen in checkpoint.state["looks"]]
+        self._history.restore(checkpoint.state["looks"])
         self._tokens_at_once = int(checkpoint.state["tokens_at_once"])
 
     @staticmethod
@@ -317,7 +295,7 @@ class _Run:
                 weight.copy_(values[name])
 
     def _end(self, done: int) -> Outcome:
-        best, kept = self._best(), done
+        best, kept = self._history.best, done
         if self._plan.keep == "best" and best is not None and best.step != done:
             kept = best.step
             if self._store is not None:
@@ -325,7 +303,7 @@ class _Run:
             elif self._best_weights is not None:
                 self._put(self._weights, self._best_weights)
         self._task.model.eval()
-        return Outcome(done, tuple(self._looks), best, kept, self._tokens_at_once)
+        return Outcome(done, tuple(self._history.looks), best, kept, self._tokens_at_once)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -1,0 +1,229 @@
+"""Cross-fitting around the loop: honest out of fold, right about what is held out, and it goes on after a kill."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_tasks import TinyFamily, small_recipe, weights_of
+
+from modwright.errors import DataError, RecipeError
+from modwright.evaluation.calibration import fit_calibration
+from modwright.evaluation.thresholds import choose_thresholds
+from modwright.testing import TINY_SCHEMA, tiny_rows
+from modwright.training.events import Looked, Resumed, RunStarted, Stage, Step, Warned, follow
+from modwright.training.rows import TrainingRows
+from modwright.training.tuned import fit_tuned
+
+ROWS, OTHERS = tiny_rows(60), tiny_rows(40, seed=9)
+FOLDS, HOLDOUT = "validation.method=folds", "validation.method=holdout"
+
+
+def fitted(*overrides, rows=ROWS, recipe=None, family=None, **more):
+    """Return the fit, its family and its events."""
+    family, events = family or TinyFamily(), []
+    recipe = recipe or small_recipe(*overrides)
+    result = follow(fit_tuned(recipe, TINY_SCHEMA, rows, family, **more), events.append)
+    return result, family, events
+
+
+def of(kind, events):
+    return [event for event in events if isinstance(event, kind)]
+
+
+def everything(result, family):
+    """What decides a score, comparable."""
+    scores = {name: values.tobytes() for name, values in result.unseen.scores.items()}
+    return (
+        weights_of(family.tasks[-1]),
+        result.calibration,
+        result.operating_point,
+        result.unseen.name,
+        scores,
+    )
+
+
+def relabelled(change):
+    labels = {name: values.copy() for name, values in ROWS.labels.items()}
+    change(labels)
+    return TrainingRows(ROWS.inputs, labels, ROWS.weights, ROWS.groups)
+
+
+def test_out_of_fold_scores_come_of_models_that_have_not_seen_the_group():
+    result, family, events = fitted(FOLDS)
+    assert [event.name for event in of(RunStarted, events)] == [
+        *(f"fold {number} of 3" for number in (1, 2, 3)),
+        "final",
+    ]
+    *folds, final = family.tasks
+    assert len(final.rows.inputs) == 60
+    raw = {name: np.full(values.shape, np.nan) for name, values in ROWS.labels.items()}
+    for task in folds:
+        held = [row for row, group in enumerate(ROWS.groups) if group not in set(task.rows.groups)]
+        assert len(held) + len(task.rows.inputs) == 60
+        for name, values in task.scores([ROWS.inputs[row] for row in held], exact=True).items():
+            raw[name][held] = values
+    for target in TINY_SCHEMA:
+        calibration = fit_calibration(target, raw[target.name], ROWS.labels[target.name], ROWS.weights)
+        assert result.calibration[target.name] == calibration
+        assert np.array_equal(result.unseen.scores[target.name], calibration.apply(raw[target.name]))
+    point = choose_thresholds(TINY_SCHEMA, result.unseen.scores, ROWS.labels, ROWS.weights)
+    assert result.operating_point == point
+    assert (result.unseen.name, len(result.unseen.rows.inputs)) == ("out_of_fold", 60)
+    assert result.classifier.words is final
+
+
+def test_the_final_run_is_as_long_as_the_folds_were_at_their_best(monkeypatch):
+    best = iter([8, 5, 5])  # steps of the best looks in runs of 10 (40 rows in steps of 8, two epochs)
+    wanted = {}
+
+    def scripted(self, scores):
+        from modwright.training.looking import Look
+
+        run = wanted[self] = wanted.get(self) or [next(best), -1]
+        run[1] += 1
+        return Look(1.0, {}, float([0, 5, 8, 10][run[1]] == run[0]))
+
+    monkeypatch.setattr("modwright.training.tuned.Judge.look", scripted)
+    recipe = small_recipe(FOLDS, "training.epochs=2")
+    monkeypatch.setattr("modwright.training.plan.Plan.looks_at", lambda plan, step: step in (0, 5, 8, 10))
+    _, _, events = fitted(recipe=recipe)
+    runs = of(RunStarted, events)
+    assert [run.steps for run in runs[:3]] == [10, 10, 10]
+    assert runs[3].steps == 8  # half of 16
+    last = of(Step, events)[-1]
+    assert (last.number, last.epoch) == (8, 1.0)
+    assert last.learning_rate > 0.3 * 0.02  # the schedule is that of the whole run
+
+
+def test_keep_last_trains_all_epochs_on_all_rows():
+    _, _, events = fitted(FOLDS, "validation.keep=last")
+    assert of(RunStarted, events)[-1].steps == 24
+
+
+def test_a_validation_split_is_only_measured_beside_folds():
+    alone, family, _ = fitted(FOLDS)
+    beside, other, events = fitted(FOLDS, validation=OTHERS)
+    assert everything(alone, family) == everything(beside, other)
+    assert of(Looked, events[events.index(of(RunStarted, events)[-1]) :])
+
+
+def test_a_held_out_part_is_carved_by_group():
+    result, family, _ = fitted(HOLDOUT, "validation.share=0.3")
+    (task,) = family.tasks
+    held = result.unseen.rows
+    assert result.unseen.name == "held_out"
+    assert 12 <= len(held.inputs) <= 24
+    assert len(held.inputs) + len(task.rows.inputs) == 60
+    assert not set(held.groups) & set(task.rows.groups)
+    raw = task.scores(held.inputs, exact=True)
+    assert result.calibration["tone"] == fit_calibration(
+        TINY_SCHEMA.target("tone"), raw["tone"], held.labels["tone"], held.weights
+    )
+
+
+def test_a_given_validation_split_is_the_held_out_part():
+    result, family, events = fitted(HOLDOUT, validation=OTHERS)
+    assert result.unseen.name == "validation"
+    assert len(result.unseen.rows.inputs) == 40
+    assert len(family.tasks[0].rows.inputs) == 60
+    assert min(event.loss for event in of(Looked, events)) < 0.7
+
+
+def test_fewer_groups_than_folds_are_fewer_folds_and_one_is_an_error():
+    groups = ["a" if row < 30 else "b" for row in range(60)]
+    two = TrainingRows(ROWS.inputs, ROWS.labels, ROWS.weights, groups)
+    _, _, events = fitted(FOLDS, rows=two)
+    assert [event.name for event in of(RunStarted, events)] == ["fold 1 of 2", "fold 2 of 2", "final"]
+    one = TrainingRows(ROWS.inputs, ROWS.labels, ROWS.weights, ["a"] * 60)
+    for method in (FOLDS, HOLDOUT):
+        with pytest.raises(DataError, match="1 groups"):
+            fitted(method, rows=one)
+
+
+@pytest.mark.parametrize("method", [FOLDS, HOLDOUT])
+def test_rows_that_can_teach_or_judge_nothing_are_an_error(method):
+    def only_positives(labels):
+        labels["tone"][:] = np.nan
+        labels["moderation"][:] = np.nan
+        labels["moderation"][:, 0] = 1.0
+
+    with pytest.raises(DataError, match="no label with both a positive and a negative"):
+        fitted(method, rows=relabelled(only_positives))
+
+
+def test_a_label_seen_in_one_fold_only_is_said():
+    def one_threat(labels):
+        labels["moderation"][:, 1] = 0.0
+        labels["moderation"][7, 1] = 1.0
+
+    _, _, events = fitted(FOLDS, rows=relabelled(one_threat))
+    (warned,) = of(Warned, events)
+    assert "moderation/threat" in warned.message
+    assert "insult" not in warned.message
+
+
+def test_an_unknown_metric_is_an_error_before_a_step():
+    family = TinyFamily()
+    with pytest.raises(RecipeError, match="macro_acu"):
+        fitted(FOLDS, "validation.metric=macro_acu", family=family)
+    assert all(not task.sizes for task in family.tasks)
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "size"), [("folds", "out_of_fold", 60), ("holdout", "validation", 40)]
+)
+def test_a_model_that_is_not_trained_is_only_calibrated(method, name, size):
+    recipe = small_recipe("adapter.method=none", f"validation.method={method}", name="llm")
+    result, family, events = fitted(recipe=recipe, validation=OTHERS)
+    assert not of(Step, events)
+    assert (result.unseen.name, len(result.unseen.rows.inputs)) == (name, size)
+    assert len(family.tasks) == 1
+    assert result.calibration["tone"].slopes != (1.0,)
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    result, family, events = fitted(FOLDS, "training.epochs=1")
+    return everything(result, family), len(events)
+
+
+@given(stops=st.lists(st.integers(0, 75), min_size=1, max_size=3))
+@settings(max_examples=5)
+def test_stopped_anywhere_and_called_again_it_ends_the_same(tmp_path_factory, undisturbed, stops):
+    folder = tmp_path_factory.mktemp("checkpoints")
+    recipe = small_recipe(FOLDS, "training.epochs=1")
+    for stop in stops:
+        for number, _ in enumerate(fit_tuned(recipe, TINY_SCHEMA, ROWS, TinyFamily(), checkpoints=folder)):
+            if number == stop:
+                break
+    result, family, _ = fitted(recipe=recipe, checkpoints=folder)
+    assert everything(result, family) == undisturbed[0]
+
+
+def test_a_finished_fold_is_not_trained_again_unless_its_scores_are_damaged(tmp_path):
+    recipe = small_recipe(FOLDS, "training.epochs=1")
+    before, family, _ = fitted(recipe=recipe, checkpoints=tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["final", "fold-0", "fold-1", "fold-2"]
+    assert [path.name for path in (tmp_path / "fold-1").iterdir()] == ["result"]
+    again, other, events = fitted(recipe=recipe, checkpoints=tmp_path)
+    assert everything(again, other) == everything(before, family)
+    assert len(other.tasks) == 1
+    assert len([event for event in of(Stage, events) if "trained before" in event.name]) == 3
+    assert of(Resumed, events)[0].step == 8
+    (tmp_path / "fold-1" / "result" / "scores.safetensors").write_bytes(b"damaged")
+    mended, third, _ = fitted(recipe=recipe, checkpoints=tmp_path)
+    assert everything(mended, third) == everything(before, family)
+    assert len(third.tasks) == 2
+
+
+def test_other_rows_or_another_recipe_use_nothing_that_is_there(tmp_path):
+    recipe = small_recipe(FOLDS, "training.epochs=1")
+    fitted(recipe=recipe, checkpoints=tmp_path)
+    rows = TrainingRows(ROWS.inputs, ROWS.labels, ROWS.weights * 2, ROWS.groups)
+    _, family, events = fitted(recipe=recipe, rows=rows, checkpoints=tmp_path)
+    assert len(family.tasks) == 4
+    assert not of(Resumed, events)
+    _, family, _ = fitted(FOLDS, "training.epochs=1", "seed=43", rows=rows, checkpoints=tmp_path)
+    assert len(family.tasks) == 4
