@@ -76,6 +76,10 @@ class EncoderFamily:
         rule = self._rule(rows.inputs)
         return EncoderTask(self.recipe, self.schema, model, self._tokenizer, rule, rows, seed)
 
+    def lengths(self, rows: TrainingRows) -> IntArray:
+        """Return (M,) the tokens of every item that `task` makes of these rows, without a model."""
+        return self._rule(rows.inputs).encode(rows.inputs, self._tokenizer).lengths
+
     def _rule(self, inputs: Sequence[Input]) -> InputRule:
         """Return the rule whose windows hold the recipe's share of the inputs, context and all."""
         whole = InputRule(WindowRule(_UNCUT, 0.0, SingleLabelRule.MEAN)).encode(inputs, self._tokenizer)

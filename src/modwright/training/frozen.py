@@ -69,7 +69,7 @@ def fit(
     if recipe.training.learning_rate is not None:
         yield Warned("learning_rate is ignored: the solver of the family 'frozen' sets its own step")
     yield Stage("embed", 0, len(rows.inputs))
-    featuriser = _featuriser(recipe, rows.inputs, bases)
+    featuriser = featuriser_of(recipe, rows.inputs, bases)
     features = featuriser(rows.inputs, caches=caches, progress=progress)
     yield Stage("embed", len(rows.inputs), len(rows.inputs))
     landmarks = pick_landmarks(features.rows, recipe.head.max_landmarks, recipe.seed)
@@ -89,7 +89,8 @@ def fit(
     return FrozenFit(classifier, calibration, operating_point, Unseen(OUT_OF_FOLD, rows, calibrated), choices)
 
 
-def _featuriser(recipe: FrozenRecipe, inputs: Sequence[Input], bases: Sequence[FrozenBase]) -> Featuriser:
+def featuriser_of(recipe: FrozenRecipe, inputs: Sequence[Input], bases: Sequence[FrozenBase]) -> Featuriser:
+    """Return what turns inputs into features, its windows as long as the recipe says for these inputs."""
     lengths = bases[0].tokenizer.lengths([value[-1].content for value in inputs])
     most = min(base.max_tokens for base in bases)
     rule = window_rule(recipe.window, lengths, most)

@@ -258,6 +258,52 @@ class _Fit:
         return sha256_json([folder, ends, self.recipe.deciding(), self.schema.to_json(), self.digest])
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """One of the runs of a fit, before it starts.
+
+    Attributes:
+        name: as its `RunStarted` will say.
+        train: the rows it learns from.
+        judged: the rows that its looks score, None where it never looks.
+        kept_by_folds: it may end earlier than planned, where the folds' best looks were.
+    """
+
+    name: str
+    train: TrainingRows
+    judged: TrainingRows | None
+    kept_by_folds: bool = False
+
+
+def planned_runs(
+    recipe: TunedRecipe,
+    schema: Schema,
+    rows: TrainingRows,
+    family: TunedFamily,
+    validation: TrainingRows | None,
+) -> list[PlannedRun]:
+    """Return the runs that `fit_tuned` will make of the same arguments, in order; none where nothing is trained.
+
+    Raises:
+        DataError: as `fit_tuned`, before any model is made.
+    """
+    fit = _Fit(recipe, schema, rows, family, validation, None, Single(), "")
+    if recipe.validation.method == "holdout":
+        _, train, held = fit._held_out()
+        return [] if fit._trains_nothing() else [PlannedRun(FINAL, train, held)]
+    if fit._trains_nothing():
+        return []
+    fold = fit._dealt()
+    number = int(fold.max()) + 1
+    runs = []
+    for held_out in range(number):
+        name = f"fold {held_out + 1} of {number}"
+        fit._check_parts(name, fold != held_out, fold == held_out)
+        train, judged = (rows.take(np.flatnonzero(some)) for some in (fold != held_out, fold == held_out))
+        runs.append(PlannedRun(name, train, judged))
+    return [*runs, PlannedRun(FINAL, rows, validation, kept_by_folds=recipe.validation.keep == "best")]
+
+
 def _has_both(labels: FloatArray) -> bool:
     """Return whether any column of labels (N, L) has a known value above and one at or below the middle."""
     positive, negative = labels > POSITIVE_ABOVE, labels <= POSITIVE_ABOVE  # NaN is neither
