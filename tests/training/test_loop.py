@@ -189,6 +189,18 @@ def test_no_room_for_one_item_is_an_error_with_a_remedy(monkeypatch):
     assert "window.max_tokens" in str(caught.value)
 
 
+def test_no_room_elsewhere_is_told_with_a_remedy(monkeypatch):
+    def full(*args, **more):
+        raise Hungry.error
+
+    with pytest.raises(TrainingError, match="while held-out rows were scored"):
+        trained(fresh(), look=full)
+    monkeypatch.setattr(torch.optim.AdamW, "step", full)
+    with pytest.raises(TrainingError, match="optimizer's step") as caught:
+        trained(fresh())
+    assert "low-rank" in caught.value.remedy
+
+
 def test_other_runtime_errors_are_not_swallowed():
     task = fresh()
     task.features = task.features[:, :3]

@@ -22,6 +22,7 @@ from modwright.training.draws import Draws
 from modwright.training.events import Event, Looked, Resumed, Saved, Step, Warned
 from modwright.training.history import History, Seen
 from modwright.training.looking import Look
+from modwright.training.memory import is_out_of_memory, memory_told
 from modwright.training.optimizer import (
     clip,
     make_optimizer,
@@ -39,7 +40,6 @@ from modwright.training.task import Task
 __all__ = ["Outcome", "Plan", "Seen", "plan_of", "run"]
 
 _WEIGHTS = "weights/"
-_OUT_OF_MEMORY = ("not enough memory", "out of memory", "can't allocate memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ class _Run:
                     loss = self._gradients(items)
                 break
             except (MemoryError, RuntimeError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 self._tokens_at_once = self._smaller(items, error)
             self._optimizer.zero_grad(set_to_none=True)
@@ -158,9 +158,12 @@ class _Run:
             )
         if not math.isfinite(loss):
             raise _not_finite(loss, number)
-        clip(self._parameters, self._plan.optimizer.max_grad_norm)
         rate = set_rates(self._optimizer, self._factor(number))
-        self._optimizer.step()
+        with memory_told(
+            "in the optimizer's step", "train fewer weights: base.freeze_layers, or a low-rank adapter"
+        ):
+            clip(self._parameters, self._plan.optimizer.max_grad_norm)
+            self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         return Step(
             number,
@@ -215,7 +218,8 @@ class _Run:
     def _see(self, step: int) -> Seen:
         """Look at held-out rows, and keep the weights if they are the best so far."""
         assert self._look is not None
-        with self._draws.aside():
+        remedy = "lower batches.max_tokens or window.max_tokens"
+        with self._draws.aside(), memory_told("while held-out rows were scored", remedy):
             found = self._look()
         seen = Seen(step, found.loss, dict(found.metrics), found.value)
         if self._history.add(seen):
@@ -304,12 +308,6 @@ class _Run:
                 self._put(self._weights, self._best_weights)
         self._task.model.eval()
         return Outcome(done, tuple(self._history.looks), best, kept, self._tokens_at_once)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return any(words in str(error).lower() for words in _OUT_OF_MEMORY)
 
 
 def _not_finite(loss: float, step: int) -> TrainingError:
