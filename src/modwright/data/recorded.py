@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +15,36 @@ from modwright.schema import Schema
 _NAMES = ("export.json", "dataset.json")
 
 
+def shipped_schemas() -> tuple[str, ...]:
+    """Return the names of the schemas that come with modwright."""
+    return tuple(
+        sorted(item.name.removesuffix(".json") for item in _shelf().iterdir() if item.name.endswith(".json"))
+    )
+
+
+def _shelf() -> Traversable:
+    return resources.files("modwright") / "schemas"
+
+
 def read_recorded(path: Path) -> Recorded:
-    """Read `export.json` or `dataset.json`, or the one of the two that a folder holds.
+    """Read `export.json` or `dataset.json`, or the one of the two that a folder holds; or a shipped schema by its name.
 
     Raises:
         NotFoundError: neither is there.
         DataError: it records no schema.
         IntegrityError: it is not JSON.
     """
+    if str(path) in shipped_schemas() and not path.exists():
+        with resources.as_file(_shelf() / f"{path}.json") as file:
+            return read_recorded(file)
     if path.is_dir():
         path = next((path / name for name in _NAMES if (path / name).is_file()), path / _NAMES[0])
     if not path.is_file():
         raise NotFoundError(
             "no such file",
             where=str(path),
-            remedy="name the export.json that lies beside exported files, or a dataset.json",
+            remedy="name the export.json that lies beside exported files, a dataset.json, or a shipped schema: "
+            + ", ".join(shipped_schemas()),
         )
     recorded = read_json(path)
     try:

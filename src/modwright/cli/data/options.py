@@ -78,7 +78,11 @@ OpenAI = Annotated[
 ]
 SchemaFile = Annotated[
     Path | None,
-    typer.Option("--schema", metavar="FILE", help="The export.json or dataset.json whose schema holds."),
+    typer.Option(
+        "--schema",
+        metavar="FILE",
+        help="The export.json or dataset.json whose schema holds, or a shipped one: qa-moderation.",
+    ),
 ]
 Delimiter = Annotated[
     str | None, typer.Option("--delimiter", metavar="C", help="Else ',' for .csv and a tab for .tsv.")

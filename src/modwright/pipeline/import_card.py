@@ -1,0 +1,43 @@
+"""The model card of a classifier that was trained elsewhere: where it came from, and what is not known of it."""
+
+from __future__ import annotations
+
+from modwright.artifact import BaseIdentity
+from modwright.evaluation.thresholds import OperatingPoint
+from modwright.pipeline.card import LIMITS, answered, in_blocks, plain
+from modwright.pipeline.published import Published
+from modwright.recipe import ImportRecipe
+from modwright.schema import Schema
+
+_UNMEASURED = """\
+Nothing was measured on import. `modwright evaluate` measures it on rows of your own, and its scores are as published:
+neither calibrated nor thresholded on anything here."""
+
+
+def imported_card(
+    name: str,
+    schema: Schema,
+    identity: BaseIdentity,
+    recipe: ImportRecipe,
+    published: Published,
+    hub: str,
+    point: OperatingPoint,
+) -> str:
+    """Return the card as Markdown."""
+    where = f"the hub repository `{plain(hub)}`" if hub else f"the folder `{plain(identity.name)}`"
+    stated = published.problem_type or "not stated, given on import"
+    parts = [
+        f"# {plain(name)}",
+        f"A text classifier trained elsewhere, brought in from {where} as it is.",
+        "## What it answers",
+        *[answered(schema, target.name, point) for target in schema],
+        "## How good it is",
+        _UNMEASURED,
+        "## Made from",
+        f"- `{plain(identity.name)}`, licence {plain(identity.licence)}, weights sha256 `{identity.weights_sha256[:16]}…`",
+        f"- architecture {plain(published.architecture)}, problem type {plain(stated)}",
+        f"- its own labels, in order: {', '.join(map(plain, published.labels))}",
+        f"- a prompt and its response are handed to it as `{plain(recipe.input.pair)}`",
+        LIMITS,
+    ]
+    return "\n\n".join(in_blocks(parts))
