@@ -1,15 +1,25 @@
-"""What the benchmarks share: where data lies and results go, and what machine they ran on."""
+"""What the benchmarks share: where data lies and results go, what machine they ran on, and runs that are done once."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sys
+import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+from modwright.files import read_json, write_text_atomic
+from modwright.recipe import Recipe
+from modwright.settings import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).resolve().parent / "results"
+PACKAGES = ("modwright", "numpy", "onnxruntime", "tokenizers", "torch")
+TUNED_PACKAGES = (*PACKAGES, "transformers", "peft")
 
 
 def data_file(name: str) -> Path:
@@ -21,9 +31,8 @@ def data_file(name: str) -> Path:
     return path
 
 
-def machine() -> dict[str, object]:
+def machine(packages: tuple[str, ...] = PACKAGES) -> dict[str, object]:
     """Return what a reader needs to place the figures."""
-    packages = ("modwright", "numpy", "onnxruntime", "tokenizers", "torch")
     return {
         "cores": len(os.sched_getaffinity(0)),
         "processor": platform.machine(),
@@ -34,3 +43,63 @@ def machine() -> dict[str, object]:
 
 def silent(event: object) -> None:
     """Take an event and say nothing."""
+
+
+def rounded(value: float | None, digits: int = 4) -> float | None:
+    """Return a figure as it is written down."""
+    return None if value is None else round(float(value), digits)
+
+
+def working_folder(*names: str) -> Path:
+    """Return a folder below MODWRIGHT_HOME for what a killed benchmark goes on from; made if needed."""
+    folder = load_settings().home.joinpath("benchmarks", *names)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+class Book:
+    """A result file that grows run by run: a run that stands in it is not done again.
+
+    Attributes:
+        data: the file's content; its `runs` holds name to result.
+    """
+
+    def __init__(self, path: Path, packages: tuple[str, ...] = TUNED_PACKAGES) -> None:
+        self.path = path
+        self._packages = packages
+        self.data: dict[str, Any] = read_json(path) if path.is_file() else {}
+        self.data.setdefault("runs", {})
+
+    @property
+    def runs(self) -> dict[str, Any]:
+        """Return name to result of what was run so far."""
+        return self.data["runs"]
+
+    def run(self, name: str, identity: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return a run's result, doing the work unless the file holds the run of this very identity."""
+        found = self.runs.get(name)
+        if found is not None and found.get("identity") == identity:
+            return found
+        begun = time.perf_counter()
+        print(f"{name} …", flush=True)
+        result = {"identity": identity, **work()}
+        result["seconds"] = round(time.perf_counter() - begun, 1)
+        self.runs[name] = result
+        self.write()
+        shown = {key: value for key, value in result.items() if isinstance(value, int | float)}
+        print(f"{name}: " + ", ".join(f"{key} {value:g}" for key, value in shown.items()), flush=True)
+        return result
+
+    def write(self, **parts: Any) -> None:
+        """Lay parts over the content and write it, whole."""
+        rest = {key: value for key, value in self.data.items() if key not in ("machine", "runs")}
+        self.data = {"machine": machine(self._packages), **rest, **parts, "runs": self.runs}
+        self.path.parent.mkdir(exist_ok=True)
+        write_text_atomic(self.path, json.dumps(self.data, indent=2, allow_nan=False) + "\n")
+
+
+def identity_of(recipe: Recipe, *more: object) -> str:
+    """Return a short name of a recipe and what else decides a run."""
+    from modwright.pipeline.train import recipe_hash
+
+    return "-".join([recipe_hash(recipe)[:12], *map(str, more)])
