@@ -96,11 +96,12 @@ def test_a_pipe_gets_a_line_per_run_and_look(capsys):
     with run_view(quiet=False) as shown:
         for event in EVENTS:
             shown.on_event(event)
-    lines = " ".join(capsys.readouterr().err.split())
-    assert lines == (
-        "final goes on after step 1 final: step 1, epoch 0.50: validation loss 0.7000 (best so far) "
-        "final: step 3, epoch 1.50: validation loss 0.6000, macro_auc 0.9000 (best so far)"
-    )
+    assert capsys.readouterr().err.splitlines() == [
+        "final",
+        "goes on after step 1",
+        "final: step 1, epoch 0.50: validation loss 0.7000 (best so far)",
+        "final: step 3, epoch 1.50: validation loss 0.6000, macro_auc 0.9000 (best so far)",
+    ]
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

@@ -14,11 +14,12 @@ from modwright.pipeline.estimating import estimate
 from modwright.pipeline.train import train
 from modwright.recipe import load_recipe
 from modwright.testing import TINY_SCHEMA, tiny_dataset, tiny_rows
+from modwright.training.dealing import planned_runs
 from modwright.training.estimate import Estimate, Span
 from modwright.training.events import Looked, RunStarted, Step, follow
-from modwright.training.memory import forget_peak, peak_memory
+from modwright.training.peak import forget_peak, peak_memory
 from modwright.training.speed import estimate_tuned
-from modwright.training.tuned import fit_tuned, planned_runs
+from modwright.training.tuned import fit_tuned
 
 SMALL = (
     "window.min_tokens=16",

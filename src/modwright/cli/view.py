@@ -114,7 +114,8 @@ class RunView:
     def say(self, text: str) -> None:
         """Print a line above the bar."""
         if not self._quiet:
-            self._console.print(escape(line(text)), highlight=False)
+            whole = not self._console.is_terminal  # a pipe's line is one line, however wide
+            self._console.print(escape(line(text)), highlight=False, soft_wrap=whole)
 
     def _stage(self, name: str, done: int, total: int, detail: str = "") -> None:
         if not self._console.is_terminal and name != self._shown_stage:

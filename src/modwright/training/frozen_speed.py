@@ -14,7 +14,7 @@ from modwright.schema import Input, Schema
 from modwright.training.estimate import Estimate, Span
 from modwright.training.events import Event, Stage
 from modwright.training.frozen import featuriser_of, fit
-from modwright.training.memory import forget_peak, peak_memory
+from modwright.training.peak import forget_peak, peak_memory
 from modwright.training.rows import TrainingRows
 
 _EMBEDDED_TEXTS = 64

@@ -16,8 +16,8 @@ from modwright.training.batching import parts_of_rank
 from modwright.training.draws import Draws
 from modwright.training.estimate import Estimate, Job, Span, Work, job_of, padded_of
 from modwright.training.events import Event, Stage
-from modwright.training.memory import forget_peak, peak_memory
 from modwright.training.optimizer import clip, make_optimizer
+from modwright.training.peak import forget_peak, peak_memory
 from modwright.training.plan import Plan
 from modwright.training.precision import autocast, dtype_of
 from modwright.training.rows import TrainingRows
