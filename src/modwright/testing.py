@@ -21,7 +21,7 @@ from modwright.errors import MissingExtraError, UsageError
 from modwright.files import sha256_file
 from modwright.models.features import FrozenBase
 from modwright.models.windows import SingleLabelRule, combine
-from modwright.recipe import EncoderRecipe, FrozenRecipe, load_recipe
+from modwright.recipe import CausalRecipe, EncoderRecipe, FrozenRecipe, load_recipe
 from modwright.schema import FloatArray, Input, Schema, Scores, Target, TargetKind, text_input
 
 if TYPE_CHECKING:
@@ -115,6 +115,69 @@ def make_tiny_base(folder: Path, *, seed: int = 0, layers: int = 2, max_position
     folder.mkdir(parents=True, exist_ok=True)
     transformers_logging.disable_progress_bar()
     model.save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def tiny_byte_tokenizer() -> Any:
+    """Return a byte-level BPE tokenizer (tokenizers.Tokenizer) as causal LMs have: words with their leading space."""
+    try:
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    except ImportError:
+        raise MissingExtraError("serve", "making a tokenizer") from None
+    words = [*NEUTRAL_WORDS, *(word for group in LABEL_WORDS.values() for word in group)]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=600,
+        special_tokens=["<|end|>"],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([f"{word} {word} {word.title()}" for word in sorted(words)] * 2, trainer)
+    return tokenizer
+
+
+def make_tiny_causal(folder: Path, *, seed: int = 0, layers: int = 2, max_positions: int = 256) -> Path:
+    """Write a tiny Llama with random weights: config.json, model.safetensors, tokenizer.json.
+
+    Args:
+        folder: made; its path is a base's name in a recipe.
+        seed: of the weights.
+        layers: of the decoder.
+        max_positions: longest prompt in tokens.
+
+    Raises:
+        MissingExtraError: torch or transformers is not installed.
+    """
+    try:
+        import torch
+        from transformers import LlamaConfig, LlamaForCausalLM
+        from transformers.utils import logging as transformers_logging
+    except ImportError as error:
+        raise MissingExtraError("train", f"making a base ({error.name} is missing)") from None
+    tokenizer = tiny_byte_tokenizer()
+    config = LlamaConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=32,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=max_positions,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.token_to_id("<|end|>"),
+        initializer_range=0.2,  # at the usual 0.02 untrained words differ too little for tiny data
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = LlamaForCausalLM(config).eval()
+    folder.mkdir(parents=True, exist_ok=True)
+    transformers_logging.disable_progress_bar()
+    model.save_pretrained(folder)
+    (folder / "generation_config.json").unlink(missing_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder
 
@@ -257,6 +320,30 @@ def tiny_encoder_recipe(base: Path | str = "tiny", *overrides: str) -> EncoderRe
     )
     recipe = load_recipe("balanced", [*small, *overrides])
     assert isinstance(recipe, EncoderRecipe)
+    return recipe
+
+
+def tiny_causal_recipe(base: Path | str = "tiny", *overrides: str) -> CausalRecipe:
+    """Return the recipe `llm` with that base and everything small; `overrides` as on the command line."""
+    small = (
+        f"base.name={json.dumps(str(base))}",
+        'prompt.instructions="judge [{labels}]"',
+        'prompt.separator="\\n<cut>\\n"',
+        'prompt.text="{text}"',
+        'prompt.answer="so:"',
+        'prompt.question="{label}"',
+        "adapter.rank=4",
+        "window.min_tokens=16",
+        "window.max_tokens=16",
+        "optimizer.learning_rate=1e-2",
+        "optimizer.head_learning_rate=1e-2",
+        "training.epochs=3",
+        "training.precision=float32",
+        "batches.rows=8",
+        "evaluation.resamples=20",
+    )
+    recipe = load_recipe("llm", [*small, *overrides])
+    assert isinstance(recipe, CausalRecipe)
     return recipe
 
 

@@ -79,6 +79,12 @@ class AnswerRecipe(Strict):
     read: Literal["labels", "questions", "head"]
     loss: Literal["label", "sequence"]
 
+    @model_validator(mode="after")
+    def _has_words(self) -> AnswerRecipe:
+        if self.read == "head" and self.loss == "sequence":
+            raise ValueError('read = "head" answers in no words, so loss = "sequence" has none to learn')
+        return self
+
 
 class AdapterRecipe(Strict):
     """Which weights are trained: low-rank adapters (LoRA), all, or none (zero-shot)."""

@@ -86,7 +86,7 @@ class CausalFamily:
         )
         self._choose_weights(lm, seed)
         if self.recipe.training.gradient_checkpointing:
-            lm.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            _recompute_activations(lm)
         return CausalTask(self.recipe, self.schema, network, self.prompts, self._rule(rows, lm), rows)
 
     def classifier(self, task: Task) -> CausalClassifier:
@@ -339,6 +339,15 @@ def _end_token(config: Any) -> tuple[int, ...]:
     """Return the token that ends a text, as the base's config names it; none where it names none."""
     end = config.get_text_config().eos_token_id
     return () if end is None else (int(end[0] if isinstance(end, list) else end),)
+
+
+def _recompute_activations(lm: Any) -> None:
+    """Let layers be computed again for their gradients; transformers is about to rename the switch."""
+    how = {"use_reentrant": False}
+    if hasattr(lm, "activation_checkpointing_enable"):
+        lm.activation_checkpointing_enable(activation_checkpointing_kwargs=how)
+    else:
+        lm.gradient_checkpointing_enable(gradient_checkpointing_kwargs=how)
 
 
 def _check_losses(recipe: CausalRecipe, schema: Schema) -> None:
