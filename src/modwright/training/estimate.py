@@ -9,10 +9,10 @@ from typing import Any
 from modwright.recipe import TunedRecipe
 from modwright.schema import IntArray, Schema
 from modwright.training.batching import padded_tokens, parts_of_rank
+from modwright.training.dealing import PlannedRun, planned_runs
 from modwright.training.plan import Plan, plan_of
 from modwright.training.rows import TrainingRows
 from modwright.training.task import TunedFamily
-from modwright.training.tuned import PlannedRun, planned_runs
 
 
 @dataclass(frozen=True, slots=True)

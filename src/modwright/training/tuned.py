@@ -12,16 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from modwright.data.split import folds, split_groups
-from modwright.errors import DataError
 from modwright.evaluation.calibration import fit_calibration
 from modwright.evaluation.thresholds import choose_thresholds
 from modwright.files import sha256_json
 from modwright.recipe import TunedRecipe
-from modwright.schema import POSITIVE_ABOVE, BoolArray, FloatArray, IntArray, Schema
+from modwright.schema import FloatArray, IntArray, Schema
 from modwright.training.checkpoints import CheckpointStore
+from modwright.training.dealing import FINAL, deal, fold_name, hold_out, seen_in_one_fold, trains_nothing
 from modwright.training.events import Event, RunStarted, Stage, Warned
-from modwright.training.fitted import HELD_OUT, OUT_OF_FOLD, VALIDATION, Fitted, Unseen
+from modwright.training.fitted import OUT_OF_FOLD, Fitted, Unseen
 from modwright.training.fold_results import FoldResult, FoldResults, rows_digest
 from modwright.training.looking import Judge, Look
 from modwright.training.loop import Outcome, run
@@ -29,9 +28,6 @@ from modwright.training.parallel import Elsewhere, Parallel, Single
 from modwright.training.plan import Plan, plan_of
 from modwright.training.rows import TrainingRows
 from modwright.training.task import Task, TunedFamily
-
-FINAL = "final"
-_TRAIN = "train"
 
 
 def fit_tuned(
@@ -95,13 +91,15 @@ class _Fit:
 
     def by_folds(self) -> Generator[Event, None, tuple[Task, Unseen]]:
         """Return the model trained on all rows, and the raw scores of all rows out of fold."""
-        if self._trains_nothing():
+        if trains_nothing(self.recipe):
             return self._untrained(OUT_OF_FOLD, self.rows)
-        fold = self._dealt()
+        fold = deal(self.recipe, self.schema, self.rows)
         number = int(fold.max()) + 1
-        for held in range(number):
-            self._check_parts(f"fold {held + 1} of {number}", fold != held, fold == held)
-        yield from self._warn_of_rare(fold)
+        if rare := seen_in_one_fold(self.schema, self.rows, fold):
+            yield Warned(
+                f"all positives of {', '.join(rare)} stand in one fold: out of fold they are judged by a model that has "
+                "seen none; give more rows of them"
+            )
         scores = {target.name: np.zeros((len(fold), len(target.labels))) for target in self.schema}
         shares = []
         for held in range(number):
@@ -118,8 +116,8 @@ class _Fit:
 
     def by_holdout(self) -> Generator[Event, None, tuple[Task, Unseen]]:
         """Return the model trained on the rest, and the raw scores of the part held out."""
-        name, train, held = self._held_out()
-        if self._trains_nothing():
+        name, train, held = hold_out(self.recipe, self.schema, self.rows, self.validation)
+        if trains_nothing(self.recipe):
             return self._untrained(name, held)
         task = self._task(train)
         look = self._look(task, held, self.recipe.validation.metric)
@@ -132,7 +130,7 @@ class _Fit:
         """Train on all folds but one and return that one's raw scores; read them where that was done before."""
         results = self._results(f"fold-{held}")
         there = results.read(self.schema, int((fold == held).sum())) if results is not None else None
-        name = f"fold {held + 1} of {number}"
+        name = fold_name(held, number)
         if there is not None:
             yield Stage(f"{name}, trained before", 1, 1)
             self._clear(f"fold-{held}")
@@ -181,59 +179,10 @@ class _Fit:
         shapes = {target.name: (len(rows.inputs), len(target.labels)) for target in self.schema}
         return self.parallel.told(lambda: task.scores(rows.inputs, exact=True), shapes)
 
-    def _trains_nothing(self) -> bool:
-        return self.recipe.family == "causal" and self.recipe.adapter.method == "none"
-
     def _untrained(self, name: str, rows: TrainingRows) -> tuple[Task, Unseen]:
         """Return the base as it is: rows it was not trained on are unseen, all of them."""
         task = self._task(self.rows)
         return task, Unseen(name, rows, self._scores(task, rows))
-
-    def _dealt(self) -> IntArray:
-        """Return the (N,) fold of every row; fewer folds than the recipe's where there are fewer groups."""
-        number = max(2, min(self.recipe.validation.folds, len(set(self.rows.groups))))
-        return folds(self.rows.groups, self._together(), number, self.recipe.seed)
-
-    def _together(self) -> FloatArray:
-        return np.concatenate([self.rows.labels[target.name] for target in self.schema], axis=1)
-
-    def _held_out(self) -> tuple[str, TrainingRows, TrainingRows]:
-        """Return the name of the part that judges, the rows to train on, and the part."""
-        if self.validation is not None:
-            return VALIDATION, self.rows, self.validation
-        share, groups = self.recipe.validation.share, len(set(self.rows.groups))
-        if groups < 2:
-            raise DataError(f"found {groups} groups of rows, expected at least 2 to hold a part out")
-        parts = split_groups(
-            self.rows.groups, self._together(), {_TRAIN: 1.0 - share, HELD_OUT: share}, self.recipe.seed
-        )
-        held = np.zeros(len(self.rows.inputs), dtype=np.bool_)
-        held[parts[HELD_OUT]] = True
-        self._check_parts("the held-out part", ~held, held)
-        return HELD_OUT, self.rows.take(parts[_TRAIN]), self.rows.take(parts[HELD_OUT])
-
-    def _check_parts(self, what: str, train: BoolArray, held: BoolArray) -> None:
-        """Raise DataError unless both parts have a label with a known positive and a known negative."""
-        for side, rows in (("what is left to train on", train), ("the rows to judge by", held)):
-            if not any(_has_both(self.rows.labels[target.name][rows]) for target in self.schema):
-                raise DataError(
-                    f"{what}: {side} ({int(rows.sum())} rows) has no label with both a positive and a negative",
-                    remedy="give more labelled rows, fewer folds or a larger share, or a split 'validation'",
-                )
-
-    def _warn_of_rare(self, fold: IntArray) -> Generator[Event, None, None]:
-        """Name labels whose positives all stand in one fold: the run that judges them has never seen one."""
-        rare = []
-        for target in self.schema:
-            positive = self.rows.labels[target.name] > self.schema.positive_above
-            for place, label in enumerate(target.labels):
-                if len(set(fold[positive[:, place]].tolist())) == 1:
-                    rare.append(f"{target.name}/{label}")
-        if rare:
-            yield Warned(
-                f"all positives of {', '.join(rare)} stand in one fold: out of fold they are judged by a model that has "
-                "seen none; give more rows of them"
-            )
 
     def _store(self, folder: str, plan: Plan | None = None) -> CheckpointStore | None:
         if self.checkpoints is None:
@@ -256,55 +205,3 @@ class _Fit:
         """Return what tells this run from any other: recipe, rows, schema, fold, and where it ends."""
         ends = None if plan is None else [plan.steps, plan.ends, plan.keep]
         return sha256_json([folder, ends, self.recipe.deciding(), self.schema.to_json(), self.digest])
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedRun:
-    """One of the runs of a fit, before it starts.
-
-    Attributes:
-        name: as its `RunStarted` will say.
-        train: the rows it learns from.
-        judged: the rows that its looks score, None where it never looks.
-        kept_by_folds: it may end earlier than planned, where the folds' best looks were.
-    """
-
-    name: str
-    train: TrainingRows
-    judged: TrainingRows | None
-    kept_by_folds: bool = False
-
-
-def planned_runs(
-    recipe: TunedRecipe,
-    schema: Schema,
-    rows: TrainingRows,
-    family: TunedFamily,
-    validation: TrainingRows | None,
-) -> list[PlannedRun]:
-    """Return the runs that `fit_tuned` will make of the same arguments, in order; none where nothing is trained.
-
-    Raises:
-        DataError: as `fit_tuned`, before any model is made.
-    """
-    fit = _Fit(recipe, schema, rows, family, validation, None, Single(), "")
-    if recipe.validation.method == "holdout":
-        _, train, held = fit._held_out()
-        return [] if fit._trains_nothing() else [PlannedRun(FINAL, train, held)]
-    if fit._trains_nothing():
-        return []
-    fold = fit._dealt()
-    number = int(fold.max()) + 1
-    runs = []
-    for held_out in range(number):
-        name = f"fold {held_out + 1} of {number}"
-        fit._check_parts(name, fold != held_out, fold == held_out)
-        train, judged = (rows.take(np.flatnonzero(some)) for some in (fold != held_out, fold == held_out))
-        runs.append(PlannedRun(name, train, judged))
-    return [*runs, PlannedRun(FINAL, rows, validation, kept_by_folds=recipe.validation.keep == "best")]
-
-
-def _has_both(labels: FloatArray) -> bool:
-    """Return whether any column of labels (N, L) has a known value above and one at or below the middle."""
-    positive, negative = labels > POSITIVE_ABOVE, labels <= POSITIVE_ABOVE  # NaN is neither
-    return bool((positive.any(axis=0) & negative.any(axis=0)).any())
