@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from modwright.errors import IntegrityError
+from modwright.errors import IntegrityError, TrainingError
 from modwright.training.checkpoints import MANIFEST, CheckpointStore
 
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2])}
@@ -123,6 +123,17 @@ def test_checkpoints_of_another_run_are_not_used(tmp_path):
     assert "another run" in said[0]
 
 
+@pytest.mark.parametrize("before", ["other rows", "this"])
+def test_what_was_passed_over_does_not_take_the_place_of_what_is_new(tmp_path, before):
+    old = store_in(tmp_path, run=before, keep_last=1)
+    save(old, 500)
+    damage_bytes(tmp_path / "step-00000500")
+    store = store_in(tmp_path, keep_last=1)
+    save(store, 3)
+    assert names(tmp_path) == ["step-00000003"]
+    assert latest(store)[0].step == 3
+
+
 def test_what_a_killed_writer_left_is_no_checkpoint_and_is_cleared(tmp_path):
     store = store_in(tmp_path)
     save(store, 4)
@@ -133,6 +144,22 @@ def test_what_a_killed_writer_left_is_no_checkpoint_and_is_cleared(tmp_path):
     save(store, 5)
     assert not left.exists()
     assert latest(store)[0].step == 5
+
+
+def test_a_full_disk_is_told_and_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    store = store_in(tmp_path)
+    save(store, 4)
+
+    def full(tensors, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("modwright.training.parallel.write_tensors", full)
+    with pytest.raises(TrainingError, match="No space left") as caught:
+        save(store, 5)
+    assert "make room" in caught.value.remedy
+    assert names(tmp_path) == ["step-00000004"]
+    assert latest(store)[0].step == 4
 
 
 def test_writing_the_same_step_again_replaces_it(tmp_path):

@@ -227,3 +227,13 @@ def test_other_rows_or_another_recipe_use_nothing_that_is_there(tmp_path):
     assert not of(Resumed, events)
     _, family, _ = fitted(FOLDS, "training.epochs=1", "seed=43", rows=rows, checkpoints=tmp_path)
     assert len(family.tasks) == 4
+
+
+def test_another_validation_split_judges_anew(tmp_path):
+    recipe = small_recipe(HOLDOUT, "training.epochs=1")
+    fitted(recipe=recipe, validation=OTHERS, checkpoints=tmp_path)
+    _, _, events = fitted(recipe=recipe, validation=OTHERS, checkpoints=tmp_path)
+    assert of(Resumed, events)
+    _, _, events = fitted(recipe=recipe, validation=tiny_rows(40, seed=10), checkpoints=tmp_path)
+    assert not of(Resumed, events)
+    assert any("another run" in warned.message for warned in of(Warned, events))

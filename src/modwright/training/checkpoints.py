@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modwright.errors import IntegrityError, ModwrightError
+from safetensors import SafetensorError
+
+from modwright.errors import IntegrityError, ModwrightError, TrainingError
 from modwright.files import file_hashes, read_json, sync_tree, verify, write_json
 from modwright.training.parallel import Parallel, Single
 
@@ -71,7 +73,7 @@ class CheckpointStore:
             if self._parallel.rank == 0:
                 write_json(staging / f"{STATE}.json", dict(state))
         if self._parallel.rank == 0:
-            self._prune(state)
+            self._prune(step, state)
         self._parallel.barrier()
 
     def save_best(self, step: int, weights: Mapping[str, Any]) -> None:
@@ -132,9 +134,10 @@ class CheckpointStore:
     def _check(self, folder: Path) -> None:
         check_written(folder, self._run)
 
-    def _prune(self, state: Mapping[str, Any]) -> None:
+    def _prune(self, latest: int, state: Mapping[str, Any]) -> None:
+        """Remove what is no longer kept; what claims a later step was passed over, or belongs to another run."""
         steps = self._found("step")
-        newest = [path for _, path in steps[-self._keep_last :]]
+        newest = [path for step, path in steps if step <= latest][-self._keep_last :]
         values = sorted(state["values"], key=lambda pair: (-pair[1], pair[0]))
         kept = {step for step, _ in values[: self._keep_best]}
         for folder in newest:
@@ -155,23 +158,33 @@ def written_together(final: Path, parallel: Parallel, run: str) -> Iterator[Path
     """Give a folder beside `final` that takes its place at the end, whole, its manifest written last.
 
     All processes write into it; the first of them makes and renames it. What a killed one left is removed.
+
+    Raises:
+        TrainingError: the disk is full or refuses.
     """
     staging = final.parent / f".{final.name}.partial"
-    if parallel.rank == 0:
+    try:
+        if parallel.rank == 0:
+            shutil.rmtree(staging, ignore_errors=True)
+            staging.mkdir(parents=True)
+        parallel.barrier()
+        yield staging
+        parallel.barrier()
+        if parallel.rank == 0:
+            write_json(staging / MANIFEST, {"version": _VERSION, "run": run, "files": file_hashes(staging)})
+            sync_tree(staging)
+            if final.exists():
+                shutil.rmtree(final)
+            staging.rename(final)
+            _sync_names(final.parent)
+        parallel.barrier()
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
-    parallel.barrier()
-    yield staging
-    parallel.barrier()
-    if parallel.rank == 0:
-        manifest = {"version": _VERSION, "run": run, "files": file_hashes(staging)}
-        write_json(staging / MANIFEST, manifest)
-        sync_tree(staging)
-        if final.exists():
-            shutil.rmtree(final)
-        staging.rename(final)
-        _sync_names(final.parent)
-    parallel.barrier()
+        raise TrainingError(
+            f"cannot be written: {error}",
+            where=str(final),
+            remedy="make room there; the same command then goes on from the checkpoint before",
+        ) from error
 
 
 def check_written(folder: Path, run: str) -> None:

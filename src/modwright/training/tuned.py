@@ -60,7 +60,11 @@ def fit_tuned(
         TrainingError: as `loop.run`.
     """
     parallel = parallel or Single()
-    fit = _Fit(recipe, schema, rows, family, validation, checkpoints, parallel, rows_digest(rows))
+    deciding = [rows]
+    if validation is not None and recipe.validation.method == "holdout":
+        deciding.append(validation)
+    digest = sha256_json([rows_digest(some) for some in deciding])
+    fit = _Fit(recipe, schema, rows, family, validation, checkpoints, parallel, digest)
     task, unseen = yield from (fit.by_folds() if recipe.validation.method == "folds" else fit.by_holdout())
     yield Stage("calibrate")
     judged = unseen.rows
