@@ -164,6 +164,19 @@ def test_a_label_seen_in_one_fold_only_is_said():
     assert "insult" not in warned.message
 
 
+def best_untrained(truth, scores, seen=[]):  # noqa: B006 - a memory over calls is the point
+    seen.append(0)
+    return -float(len(seen))
+
+
+def test_training_that_never_helps_is_said():
+    _, family, events = fitted(HOLDOUT, f"validation.metric={__name__}:best_untrained")
+    (warned,) = of(Warned, events)
+    assert "before training" in warned.message
+    fresh = TinyFamily().task(family.tasks[0].rows, 42)
+    assert weights_of(family.tasks[0]) == weights_of(fresh)
+
+
 def test_an_unknown_metric_is_an_error_before_a_step():
     family = TinyFamily()
     with pytest.raises(RecipeError, match="macro_acu"):

@@ -161,9 +161,14 @@ class _Fit:
         self, folder: str, name: str, task: Task, plan: Plan, look: Callable[[], Look] | None
     ) -> Generator[Event, None, Outcome]:
         yield RunStarted(name, plan.ends)
-        return (
-            yield from run(task, plan, store=self._store(folder, plan), look=look, parallel=self.parallel)
-        )
+        store = self._store(folder, plan)
+        outcome = yield from run(task, plan, store=store, look=look, parallel=self.parallel)
+        if outcome.steps and not outcome.kept:
+            yield Warned(
+                f"{name}: no look was better than the one before training, so the weights are those of before; lower "
+                "optimizer.learning_rate, or look at the labels"
+            )
+        return outcome
 
     def _plan(self, task: Task) -> Plan:
         return plan_of(self.recipe, task.lengths)
