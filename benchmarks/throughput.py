@@ -40,6 +40,7 @@ from tuning import base_rate_loss
 BASE = "all-MiniLM-L6-v2"
 TUNED_TRAINER: dict[str, Any] = {
     "bf16": True,
+    "use_cpu": True,
     "per_device_train_batch_size": 16,
     "train_sampling_strategy": "group_by_length",
 }
@@ -91,7 +92,7 @@ def _speed(
 ) -> dict[str, Any]:
     """Train both for one epoch on the same rows, in turns."""
     rows = _mixed(arguments.rows)["train"]
-    few = rows.take(np.arange(32))
+    few = rows.take(np.arange(16))
     Ours(recipe, SCHEMA, few, None).advance(1.0)  # what is done once per process is done before
     Notebook(folder, SCHEMA, few, None, 1, **OPPONENTS[opponent]).train(lambda share: None)
     ours = Ours(recipe, SCHEMA, rows, None)
