@@ -215,7 +215,7 @@ class CausalTask:
         device = next(network.parameters()).device
         dtype = torch.float32 if exact else dtype_of(self.recipe.training.precision, device)
         answers = Answers(network, self._answers.prompts, constant=True)  # for this call they are
-        with torch.inference_mode(), autocast(dtype, device):
+        with torch.no_grad(), autocast(dtype, device):  # sharded weights gathered in inference mode are lost to training
             found = score(answers, self.schema, self.rule, inputs, self.recipe.batches.max_tokens)
         network.train(was_training)
         return found.values
