@@ -25,6 +25,14 @@ from modwright.training.parallel import Parallel, Single
 _PR_SET_PDEATHSIG = 1
 _RANK, _WORLD, _ERROR_FILE = "RANK", "WORLD_SIZE", "TORCHELASTIC_ERROR_FILE"
 _THREADS = "OMP_NUM_THREADS"
+#: What gloo and NCCL say when another process has died.
+_PEER_IS_GONE = (
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "Broken pipe",
+    "remote process exited",
+)
+_LEFT_BY_PEER = 75
 #: In an error file, beside what torchrun reads there: an error of ours, whole.
 _OURS = "modwright"
 
@@ -88,9 +96,7 @@ def torchrun_line(arguments: Sequence[str], processes: int) -> str:
     return shlex.join([*start, *arguments])
 
 
-def launch(
-    arguments: Sequence[str], processes: int, *, program: Sequence[str] = ("-m", "modwright")
-) -> None:
+def launch(arguments: Sequence[str], processes: int, *, program: Sequence[str] = ("-m", "modwright")) -> None:
     """Run a Python program, modwright itself, in several processes of this machine, to their end.
 
     Raises:
@@ -150,7 +156,7 @@ def _environment(processes: int) -> Iterator[None]:
 
 def _explained(failures: Mapping[int, Any], processes: int) -> ModwrightError:
     """Return what ended the run: an error of ours where a worker wrote one down, else the first death."""
-    first = sorted(failures.items(), key=lambda one: (one[1].timestamp, one[0]))
+    first = sorted(failures.items(), key=lambda one: (_follows(one[1]), one[1].timestamp, one[0]))
     for _, failure in first:
         told = failure.error_file_data.get("message")
         if isinstance(told, dict) and _OURS in told:
@@ -163,6 +169,13 @@ def _explained(failures: Mapping[int, Any], processes: int) -> ModwrightError:
         f"process {rank} of {processes} (pid {failure.pid}) {died}; the others were ended",
         remedy="the same command goes on from the last checkpoint",
     )
+
+
+def _follows(failure: Any) -> int:
+    """Return how likely a death is another one's consequence: killed, then failed, then ended by the agent."""
+    if failure.exitcode in (-signal.SIGTERM, _LEFT_BY_PEER):
+        return 2
+    return 0 if failure.exitcode < 0 and failure.exitcode != -signal.SIGABRT else 1
 
 
 def _rebuilt(data: Mapping[str, Any]) -> ModwrightError:
@@ -191,6 +204,10 @@ def as_worker() -> Iterator[None]:
         _write_error(Path(os.environ[_ERROR_FILE]), error)
         sys.stdout.flush()
         os._exit(error.exit_code)  # no clean-up that waits for processes that are no more
+    except RuntimeError as error:
+        if not any(words in str(error) for words in _PEER_IS_GONE):
+            raise
+        os._exit(_LEFT_BY_PEER)  # the agent tells who died first
 
 
 def _write_error(path: Path, error: ModwrightError) -> None:

@@ -149,14 +149,14 @@ def footprint(
 
 
 def bytes_sent(shape: DecoderShape, *, processes: int) -> float:
-    """Return bytes that each process sends in one pass forward and back: 8 P (W - 1) / W.
+    """Return bytes that each process sends in one pass forward and back: (8 P + 4 R) (W - 1) / W.
 
-    Layers are gathered for the forward pass and again for the backward pass (bf16, 2 bytes each time), the rest once in
-    float32; gradients are summed and scattered in float32, 4 bytes. A ring sends (W - 1) / W of each (Rajbhandari et al.
-    2020, ZeRO, section 7).
-    Accumulating over n passes costs n times this.
+    Weights are gathered for the forward pass and again for the backward pass: layers in bf16, 2 bytes each time, the R
+    outside the layers in float32; gradients are summed and scattered in float32, 4 bytes. A ring sends (W - 1) / W of each
+    (Rajbhandari et al. 2020, ZeRO, section 7). Accumulating over n passes costs n times this.
     """
-    return (2 * _BF16 + _FLOAT32) * shape.parameters * (processes - 1) / processes
+    gathered = 2 * (_BF16 * shape.layers * shape.layer_parameters + _FLOAT32 * shape.root_parameters)
+    return (gathered + _FLOAT32 * shape.parameters) * (processes - 1) / processes
 
 
 def flops_per_token(shape: DecoderShape, *, tokens: int, checkpointing: bool) -> float:

@@ -90,7 +90,8 @@ class Sharded:
             return
         for layer in layers_of(model):
             fully_shard(layer, mesh=self._mesh, mp_policy=self._policy)
-        fully_shard(model, mesh=self._mesh)
+        # Kept whole after a forward pass without a backward one, weights would miss what is then copied into their rows.
+        fully_shard(model, mesh=self._mesh, reshard_after_forward=True)
 
     def exchange(self, model: Any, now: bool) -> None:
         """Do nothing: gradients are exchanged after every part, so that none is ever whole in one process."""
