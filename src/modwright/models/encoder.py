@@ -15,6 +15,7 @@ layout by `write_layout`.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,7 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 HEADS_FILE = "heads.safetensors"
 _PARTS = (MODEL, TOKENIZER, SERVING)
+_LARGE = (".onnx", ".safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,11 @@ class EncoderClassifier:
     def save(self, folder: Path) -> None:
         """Write model, tokenizer and graph below an artifact folder."""
         for part in _PARTS:
+            (folder / part).mkdir(parents=True, exist_ok=True)
             for source in sorted((self.folder / part).iterdir()):
-                link_or_copy(source, folder / part / source.name)
+                # Weights may share their bytes with other folders; what a person might edit has its own.
+                place = link_or_copy if source.suffix in _LARGE else shutil.copyfile
+                place(source, folder / part / source.name)
 
     @classmethod
     def load(

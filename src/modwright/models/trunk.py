@@ -141,6 +141,15 @@ def freeze(trunk: Any, *, embeddings: bool, layers: int) -> None:
         module.requires_grad_(False)
 
 
+def compute_twice(trunk: Any) -> None:
+    """Keep no activations inside layers: they are computed again for the gradient."""
+    how = {"use_reentrant": False}
+    if hasattr(trunk, "activation_checkpointing_enable"):  # its name in later versions of transformers
+        trunk.activation_checkpointing_enable(activation_checkpointing_kwargs=how)
+    else:
+        trunk.gradient_checkpointing_enable(gradient_checkpointing_kwargs=how)
+
+
 class Halves:
     """An encoder as two that share its weights: up to a layer, and from there on.
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from modwright.models.encoder import EncoderClassifier, combined, write_layout
 from modwright.models.encoder_files import write_encoder
 from modwright.models.encoder_inputs import InputRule, TokenRows
 from modwright.models.tokens import TOKENIZER_FILE, Tokenizer
-from modwright.models.trunk import EncoderModel, freeze, load_trunk
+from modwright.models.trunk import EncoderModel, compute_twice, freeze, load_trunk
 from modwright.models.windows import SingleLabelRule, WindowRule
 from modwright.recipe import EncoderRecipe
 from modwright.schema import FloatArray, Input, IntArray, Schema
@@ -70,7 +73,7 @@ class EncoderFamily:
         trunk = load_trunk(self.base_folder, dropout=base.dropout, attention_dropout=base.attention_dropout)
         freeze(trunk, embeddings=base.freeze_embeddings, layers=base.freeze_layers)
         if self.recipe.training.gradient_checkpointing:
-            trunk.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            compute_twice(trunk)
         labels = sum(len(target.labels) for target in self.schema)
         model = EncoderModel(trunk, labels, base.pooling, base.dropout)
         rule = self._rule(rows.inputs)
@@ -93,11 +96,18 @@ class EncoderFamily:
             IntegrityError: the graph does not compute what torch computes.
         """
         assert isinstance(task, EncoderTask)
-        kept = tempfile.TemporaryDirectory(prefix="modwright-encoder-")
-        folder = Path(kept.name)
-        write_encoder(folder, task.model, self.schema, self.base_folder)
-        write_layout(folder, self.schema, task.rule, self.recipe.batches.max_tokens)
-        return EncoderClassifier.load(folder, self.schema, threads=self._threads, bulk=True, kept=kept)
+        kept = _Folder()
+        write_encoder(kept.path, task.model, self.schema, self.base_folder)
+        write_layout(kept.path, self.schema, task.rule, self.recipe.batches.max_tokens)
+        return EncoderClassifier.load(kept.path, self.schema, threads=self._threads, bulk=True, kept=kept)
+
+
+class _Folder:
+    """A folder that is removed with this object, or with the process."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="modwright-encoder-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 class EncoderTask:
@@ -129,7 +139,7 @@ class EncoderTask:
         precision = dtype_of(recipe.training.precision, model.head.weight.device)
         self._runner = Runner(model, recipe, precision)
         self._kept = self._runner.keep(self._rows)
-        self._held: tuple[Sequence[Input], TokenRows, Kept | None] | None = None
+        self._held: _Held | None = None
         documents = Documents.of(self._rows.starts, len(self._rows.ends), rows.weights)
         cells = make_cells(recipe, schema, rows, documents)
         if recipe.heads.init == "probe":
@@ -162,12 +172,13 @@ class EncoderTask:
 
     def scores(self, inputs: Sequence[Input], *, exact: bool) -> Mapping[str, FloatArray]:
         """Return target to (N, L) raw document probabilities; the tokens of the last inputs are kept for the next look."""
-        if self._held is None or self._held[0] is not inputs:
-            encoded = self.rule.encode(inputs, self._tokenizer)
-            self._held = (inputs, encoded, None if exact else self._runner.keep(encoded))
-        _, rows, kept = self._held
-        logits = self._runner.all_logits(rows, kept, exact=exact)
-        return combined(self.schema, logits, rows, self.rule.window.single_label)[0]
+        if self._held is None or self._held.inputs is not inputs:
+            self._held = _Held(inputs, self.rule.encode(inputs, self._tokenizer))
+        held = self._held
+        if not exact and not held.looked_at:
+            held.kept, held.looked_at = self._runner.keep(held.rows), True
+        logits = self._runner.all_logits(held.rows, held.kept, exact=exact)
+        return combined(self.schema, logits, held.rows, self.rule.window.single_label)[0]
 
     def _begin_as_probe(self, cells: list[Cells], documents: Documents) -> list[Cells]:
         pooled = self._runner.all_pooled(self._rows, self._kept)
@@ -183,6 +194,16 @@ class EncoderTask:
             self.model.head.weight.copy_(torch.from_numpy(probe.weights.T.astype(np.float32)))
             self.model.head.bias.copy_(torch.from_numpy(probe.bias.astype(np.float32)))
         return probe.cells
+
+
+@dataclass(slots=True)
+class _Held:
+    """What was scored last, for the next look: its rows, and their states after the frozen layers."""
+
+    inputs: Sequence[Input]
+    rows: TokenRows
+    kept: Kept | None = None
+    looked_at: bool = False
 
 
 class TargetLoss:

@@ -82,8 +82,8 @@ def _cells(
     if not recipe.loss.soft_labels:
         truth = _decided(target, truth, schema.positive_above)
     class_weights = recipe.loss.class_weights if own.class_weights is None else own.class_weights
-    factor = _factors(target, truth, rows.weights, class_weights, categorical=categorical)
-    values, weight = documents.spread(truth)
+    learnt, factor = _weighted(target, truth, rows.weights, class_weights, categorical=categorical)
+    values, weight = documents.spread(learnt)
     return Cells(
         target=target,
         categorical=categorical,
@@ -125,14 +125,16 @@ def _smoothed(truth: FloatArray, smoothing: float, *, categorical: bool) -> Floa
     return truth * (1.0 - smoothing) + smoothing * middle
 
 
-def _factors(
+def _weighted(
     target: Target, truth: FloatArray, weights: FloatArray, class_weights: ClassWeights, *, categorical: bool
-) -> FloatArray:
-    """Return (N, L): what each cell's loss is multiplied by.
+) -> tuple[FloatArray, FloatArray]:
+    """Return truth and factors (N, L) under which each side of a label weighs as it should, soft labels included.
 
     With a table, a label's weight counts where the label holds. "balanced" gives each label's two sides (categorical: all
     labels) the same weight in all, and keeps the sum over rows.
     """
+    if class_weights == "none":
+        return truth, np.ones_like(truth)
     known = ~np.isnan(truth)
     held = np.where(known, truth, 0.0)
     with_label = (held * weights[:, None]).sum(axis=0)  # (L,)
@@ -140,13 +142,15 @@ def _factors(
     positive = negative = np.ones(truth.shape[1])
     if isinstance(class_weights, Mapping):
         positive = np.asarray([float(class_weights.get(label, 1.0)) for label in target.labels])
-    elif class_weights == "balanced" and categorical:
+    elif categorical:
         positive = _ratio(total, len(target.labels) * with_label)
-    elif class_weights == "balanced":
+    else:
         positive, negative = _ratio(total, 2.0 * with_label), _ratio(total, 2.0 * (total - with_label))
     if categorical:
-        return np.repeat((held * positive).sum(axis=1, keepdims=True), truth.shape[1], axis=1)
-    return held * positive + (1.0 - held) * negative
+        factor = np.repeat((held * positive).sum(axis=1, keepdims=True), truth.shape[1], axis=1)
+    else:
+        factor = held * positive + (1.0 - held) * negative
+    return np.where(known, held * positive / np.where(factor > 0, factor, 1.0), np.nan), factor
 
 
 def _ratio(total: FloatArray, part: FloatArray) -> FloatArray:
