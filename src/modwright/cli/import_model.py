@@ -146,6 +146,5 @@ def _print(result: ImportResult, options: ImportModelOptions) -> None:
         f"windows of {result.window_tokens} tokens; scores differ from transformers' by {result.drift:.1g} at most"
     )
     print(f"\n{result.folder}  id {result.artifact.id[:12]}; a fresh process gives the same scores")
-    print(
-        f"next: modwright evaluate {quote(str(options.out))} DATA --out REPORT   or: modwright serve {quote(str(options.out))}"
-    )
+    out = quote(str(options.out))
+    print(f"next: modwright evaluate {out} DATA --out REPORT   or: modwright serve {out}")

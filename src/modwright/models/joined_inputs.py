@@ -35,13 +35,13 @@ class JoinedRule(InputRule):
         spans: list[tuple[int, int]] = []
         counts = []
         for value in inputs:
-            windows = list(self._windows(value, tokenizer))
+            windows = list(self._texts(value, tokenizer))
             spans += [span for span, _ in windows]
             texts += [text for _, text in windows]
             counts.append(len(windows))
         return packed([tokenizer.joined(tokens) for tokens in tokenizer.plain(texts)], spans, counts)
 
-    def _windows(self, value: Input, tokenizer: Tokenizer) -> Iterator[tuple[tuple[int, int], str]]:
+    def _texts(self, value: Input, tokenizer: Tokenizer) -> Iterator[tuple[tuple[int, int], str]]:
         """Yield the windows of a last turn: their characters, and the text that is scored."""
         last, context = value[-1].content, context_text(value)
         if len(value) == 1:

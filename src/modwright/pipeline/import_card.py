@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modwright.artifact import BaseIdentity
 from modwright.evaluation.thresholds import OperatingPoint
-from modwright.pipeline.card import LIMITS, answered, in_blocks, plain
+from modwright.pipeline.card import answered, in_blocks, plain
 from modwright.pipeline.published import Published
 from modwright.recipe import ImportRecipe
 from modwright.schema import Schema
@@ -12,6 +12,13 @@ from modwright.schema import Schema
 _UNMEASURED = """\
 Nothing was measured on import. `modwright evaluate` measures it on rows of your own, and its scores are as published:
 neither calibrated nor thresholded on anything here."""
+
+_LIMITS = """\
+## Limits
+
+- It judges text alone: not images, links, or who is speaking to whom.
+- What it learned from is not known here; its own card, where it came from, says more, and its licence holds.
+- Use it to help people decide. It was not shown to be fair across dialects, languages or groups."""
 
 
 def imported_card(
@@ -38,6 +45,6 @@ def imported_card(
         f"- architecture {plain(published.architecture)}, problem type {plain(stated)}",
         f"- its own labels, in order: {', '.join(map(plain, published.labels))}",
         f"- a prompt and its response are handed to it as `{plain(recipe.input.pair)}`",
-        LIMITS,
+        _LIMITS,
     ]
-    return "\n\n".join(in_blocks(parts))
+    return "\n\n".join(in_blocks(parts)) + "\n"

@@ -117,8 +117,9 @@ def _kind(published: Published, wanted: TargetKind | None) -> TargetKind:
             where=CONFIG,
             remedy="where its logits are a classifier's, give --kind multi_label or --kind single_label",
         )
-    if wanted is not None or known is not None:
-        return TargetKind(wanted or known)
+    chosen = wanted or known
+    if chosen is not None:
+        return chosen
     raise UsageError(
         f"config.json states no problem_type; its labels are {_listed(published.labels)}",
         where=published.architecture,
