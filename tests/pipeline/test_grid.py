@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from modwright.errors import DataError, RecipeError, UsageError
 from modwright.pipeline import grid as module
 from modwright.pipeline.grid import member_name, plan_grid, run_grid
-from modwright.pipeline.grid_figures import criterion_of, read_figures
+from modwright.pipeline.grid_figures import Figures, criterion_of, read_figures
 from modwright.pipeline.run_folder import EVENTS, open_run, run_folder_of
 from modwright.recipe import load_recipe
 from modwright.training.event_log import read_lines
@@ -176,3 +177,16 @@ def test_losses_before_and_after_are_those_of_the_folds(tmp_path, trained, recip
     assert (figures.loss_before, figures.loss_after) == (pytest.approx(0.75), pytest.approx(0.45))
     last = load_recipe("balanced", ["validation.keep=last"])
     assert read_figures(out, last, 1.0).loss_after == pytest.approx(0.5)
+
+
+def test_without_enough_evidence_the_validation_loss_says_which_is_best(tmp_path):
+    members = plan_grid("balanced", ["epochs=1,2,3"], tmp_path)
+    nothing = dict.fromkeys(("f1", "roc_auc", "log_loss"))
+    figures = [Figures("held_out", 0.7, loss, nothing, 1.0) for loss in (0.6, 0.4, 0.5)]
+    found = [module.MemberResult(*both) for both in zip(members, figures, strict=True)]
+    result = module._result(tmp_path, ["epochs"], members, found)
+    assert (result.best, result.criterion) == (1, ("validation_loss", False))
+    evident = [replace(one, metrics={**nothing, "log_loss": one.loss_before}) for one in figures[:1]]
+    found[0] = module.MemberResult(members[0], evident[0])
+    result = module._result(tmp_path, ["epochs"], members, found)
+    assert (result.best, result.criterion) == (0, ("log_loss", False))

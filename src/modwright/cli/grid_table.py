@@ -8,11 +8,11 @@ from rich.table import Table
 
 from modwright.cli.meter import clock_text
 from modwright.pipeline.grid import GridResult, MemberResult
-from modwright.pipeline.grid_figures import SHOWN
+from modwright.pipeline.grid_figures import SHOWN, VALIDATION_LOSS
 from modwright.render.words import line, number
 
 _PIPE_WIDTH = 160
-_NAMES = {"f1": "F1", "roc_auc": "ROC-AUC", "log_loss": "log-loss"}
+_NAMES = {"f1": "F1", "roc_auc": "ROC-AUC", "log_loss": "log-loss", VALIDATION_LOSS: "validation loss"}
 _ROWS = {
     "out_of_fold": "the training rows, each judged by fits that have not seen it",
     "held_out": "a part held out of the training rows",

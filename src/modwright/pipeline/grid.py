@@ -16,7 +16,7 @@ from modwright.data.dataset import Dataset
 from modwright.errors import IntegrityError, ModwrightError, UsageError
 from modwright.files import locked, read_json, sha256_json, write_text_atomic
 from modwright.models.features import Progress as EmbeddingProgress
-from modwright.pipeline.grid_figures import Figures, criterion_of, read_figures
+from modwright.pipeline.grid_figures import VALIDATION_LOSS, Figures, criterion_of, read_figures
 from modwright.pipeline.train import train
 from modwright.recipe import Recipe, expand, load_recipe, varied
 from modwright.settings import Settings
@@ -186,8 +186,11 @@ def _result(
     out: Path, keys: Sequence[str], members: Sequence[Member], found: Sequence[MemberResult]
 ) -> GridResult:
     name, higher = criterion_of([member.recipe for member in members])
-    figures = [None if one.figures is None else one.figures.metrics.get(name) for one in found]
-    values = {place: value for place, value in enumerate(figures) if value is not None}
+    done = {place: one.figures for place, one in enumerate(found) if one.figures is not None}
+    if done and all(figures.metrics.get(name) is None for figures in done.values()):
+        name, higher = VALIDATION_LOSS, False  # no label has enough evidence for a metric
+    judged = {place: figures.judged(name) for place, figures in done.items()}
+    values = {place: value for place, value in judged.items() if value is not None}
     chosen = (max if higher else min)(values.values()) if values else None
     best = next((place for place, value in values.items() if value == chosen), None)
     return GridResult(out, tuple(keys), tuple(found), (name, higher), best)

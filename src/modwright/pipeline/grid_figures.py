@@ -18,6 +18,8 @@ from modwright.training.fitted import HELD_OUT, OUT_OF_FOLD, VALIDATION
 
 #: In a table and in grid.json.
 SHOWN = (Metric.F1, Metric.ROC_AUC, Metric.LOG_LOSS)
+#: What members are compared by where no metric is defined.
+VALIDATION_LOSS = "validation_loss"
 _UNSEEN = (OUT_OF_FOLD, HELD_OUT, VALIDATION)
 #: What the end of a recipe's validation.metric asks for; anything else is judged by the log-loss.
 _ASKED = {"auc": Metric.ROC_AUC, "ap": Metric.AVERAGE_PRECISION, "f1": Metric.F1}
@@ -40,6 +42,10 @@ class Figures:
     loss_after: float | None
     metrics: dict[str, float | None]
     seconds: float
+
+    def judged(self, criterion: str) -> float | None:
+        """Return the figure of that name: the validation loss, or a metric."""
+        return self.loss_after if criterion == VALIDATION_LOSS else self.metrics.get(criterion)
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as data."""
