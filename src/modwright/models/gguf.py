@@ -119,6 +119,9 @@ def _write_tokenizer(tokenizer: Any, fields: Any, path: Path) -> None:
             special_tokens=[(tokenizer.bos_token, tokenizer.bos_token_id)],
         )
     data = json.loads(backend.to_str())
+    # transformers adds special tokens of its own where a GGUF names none; the model has no embedding for them.
+    known = len(fields["tokenizer.ggml.tokens"].data)
+    data["added_tokens"] = [token for token in data["added_tokens"] if token["id"] < known]
     before = _PRE_TOKENIZERS.get(str(_field(fields, "pre")))
     if before and data["pre_tokenizer"]["type"] != "Sequence":
         data["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [*before, data["pre_tokenizer"]]}
