@@ -44,27 +44,27 @@ def model_card(
     `unseen` is the name under which the rows stand that calibration and thresholds were chosen on.
     """
     parts = [
-        f"# {_plain(name)}",
+        f"# {plain(name)}",
         "A text moderation classifier, trained with modwright.",
         "## What it answers",
-        *[_target(schema, target.name, point) for target in schema],
+        *[answered(schema, target.name, point) for target in schema],
         "## How good it is",
         _table(evaluations),
         f"`{unseen}` are {_UNSEEN[unseen]}; calibration, thresholds and what else was chosen was chosen on them, so they "
         "flatter a little. Intervals and curves: `metrics.json` and `modwright evaluate`.",
         "## Made from",
         *[
-            f"- base `{_plain(base.name)}`, licence {_plain(base.licence)}, weights sha256 `{base.weights_sha256[:16]}…`"
+            f"- base `{plain(base.name)}`, licence {plain(base.licence)}, weights sha256 `{base.weights_sha256[:16]}…`"
             for base in bases
         ],
-        *[f"- {count:,} rows of the split `{_plain(split)}`" for split, count in rows.items()],
+        *[f"- {count:,} rows of the split `{plain(split)}`" for split, count in rows.items()],
         f"- family `{recipe.family}`, seed {recipe.seed}; the whole recipe is in `recipe.toml`",
         _LIMITS,
     ]
-    return "\n\n".join(_joined(parts))
+    return "\n\n".join(in_blocks(parts))
 
 
-def _joined(parts: list[str]) -> list[str]:
+def in_blocks(parts: list[str]) -> list[str]:
     """Put list items that follow each other into one block."""
     blocks: list[str] = []
     for part in parts:
@@ -75,10 +75,10 @@ def _joined(parts: list[str]) -> list[str]:
     return blocks
 
 
-def _target(schema: Schema, name: str, point: OperatingPoint) -> str:
+def answered(schema: Schema, name: str, point: OperatingPoint) -> str:
     target = schema.target(name)
     how = "any number of" if target.kind is TargetKind.MULTI_LABEL else "exactly one of"
-    lines = [f"**{_plain(name)}**: {how} these labels.", "", "| label | flagged from |", "|---|---|"]
+    lines = [f"**{plain(name)}**: {how} these labels.", "", "| label | flagged from |", "|---|---|"]
     for label in target.labels:
         if label in target.negative_labels:
             rule = "never (says nothing is wrong)"
@@ -86,7 +86,7 @@ def _target(schema: Schema, name: str, point: OperatingPoint) -> str:
             rule = "when most probable"
         else:
             rule = f"{point.thresholds[name][label]:.3f}"
-        lines.append(f"| {_plain(label)} | {rule} |")
+        lines.append(f"| {plain(label)} | {rule} |")
     return "\n".join(lines)
 
 
@@ -97,11 +97,11 @@ def _table(evaluations: Mapping[str, SplitEvaluation]) -> str:
     ]
     for row in summary_rows(dict(evaluations)):
         cells = (row.split, row.target, row.label, row.rows, row.positives, row.f1, row.roc_auc, row.note)
-        lines.append("| " + " | ".join(_plain(cell) for cell in cells) + " |")
+        lines.append("| " + " | ".join(plain(cell) for cell in cells) + " |")
     return "\n".join(lines)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return text that cannot break out of a Markdown table or heading."""
     flat = " ".join(str(text).split())
     return "".join("\\" + character if character in _MARKUP else character for character in flat)
