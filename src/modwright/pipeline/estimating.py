@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
-from modwright.catalog import Progress
+from modwright.catalog import Progress, fetch_base
 from modwright.data.dataset import Dataset
+from modwright.errors import UsageError
+from modwright.files import read_json
 from modwright.pipeline.bases import open_bases
 from modwright.pipeline.families import prepare
 from modwright.pipeline.rows import rows_of, training_split
-from modwright.recipe import FrozenRecipe, Recipe
+from modwright.pipeline.torchrun import processes_of
+from modwright.recipe import CausalRecipe, FrozenRecipe, Recipe
 from modwright.settings import Settings
+from modwright.training.arithmetic import DecoderShape, checkpoint_bytes, footprint
 from modwright.training.estimate import Estimate
 from modwright.training.events import Event, follow
 from modwright.training.fitted import VALIDATION
@@ -31,6 +36,7 @@ def estimate(
 
     Raises:
         DataError, RecipeError, SourceError, IntegrityError, MissingExtraError: as `train` would.
+        UsageError: the model is sharded over several processes; the message says what each takes.
     """
     split = training_split(dataset)
     rows = rows_of(dataset.splits[split], dataset.schema)
@@ -41,6 +47,8 @@ def estimate(
 
     prepared = prepare(recipe, dataset.schema, settings, progress=progress, on_event=on_event)
     assert prepared.family is not None
+    if isinstance(recipe, CausalRecipe) and processes_of(recipe) > 1:
+        raise _not_probed(recipe, dataset, fetch_base(recipe.base.name, settings).path)
     events = estimate_tuned(
         recipe,
         dataset.schema,
@@ -50,6 +58,29 @@ def estimate(
         scored_rows=sum(len(some.inputs) for some in others.values()),
     )
     return follow(events, on_event)
+
+
+def _not_probed(recipe: CausalRecipe, dataset: Dataset, base: Path) -> UsageError:
+    """Return what can be said of a sharded run without loading the model: no process alone could probe it."""
+    config = read_json(base / "config.json") if (base / "config.json").is_file() else None
+    processes = processes_of(recipe)
+    told = f"a run over {processes} processes cannot be probed by one"
+    if config is not None and recipe.adapter.method == "full":
+        labels = sum(len(target.labels) for target in dataset.schema)
+        shape = DecoderShape.of_config(config, labels=labels if recipe.answer.read == "head" else None)
+        each = footprint(
+            shape,
+            processes=processes,
+            rows=max(1, recipe.batches.max_tokens // recipe.window.max_tokens),
+            tokens=recipe.window.max_tokens,
+            checkpointing=recipe.training.gradient_checkpointing,
+            last_only=recipe.answer.loss == "label",
+        )
+        told += (
+            f"; in each it takes about {each.total / 1e9:.3g} GB of memory, and a checkpoint "
+            f"{checkpoint_bytes(shape) / 1e9:.3g} GB of disk"
+        )
+    return UsageError(told, remedy="docs/concepts/sharding.md derives time from your GPUs' figures")
 
 
 def _frozen(

@@ -117,8 +117,8 @@ def _opened(folder: Path, kind: str) -> list[_Piece]:
 
     alone = folder / f"{kind}.safetensors"
     if alone.is_file():
-        file = safe_open(alone, framework="pt")
-        return [_Piece(alone, file, {name: _place_in(file, name) for name in file.keys()})]  # noqa: SIM118
+        file: Any = safe_open(alone, framework="pt")
+        return [_Piece(alone, file, {name: _place_in(file, name) for name in list(file.keys())})]
     paths = sorted(folder.glob(f"{kind}-?????-of-?????.safetensors"))
     worlds = {path.stem.rpartition("-")[2] for path in paths}
     if len(worlds) != 1 or len(paths) != int(next(iter(worlds))):
