@@ -89,7 +89,9 @@ def test_a_tiny_llama_is_trained_by_two_as_by_one(tmp_path):
 def test_a_sharded_run_is_not_probed_but_said_what_it_takes(tmp_path):
     base = make_tiny_causal(tmp_path / "tiny-llama")
     recipe = tiny_causal_recipe(base, *FULL, "answer.read=head", "shards.processes=2")
-    with pytest.raises(UsageError, match=r"2 processes cannot be probed by one; in each it takes about .* GB"):
+    with pytest.raises(
+        UsageError, match=r"2 processes cannot be probed by one; in each it takes about .* GB"
+    ):
         estimate(recipe, tiny_dataset(48, held_out=16), Settings(), on_event=lambda event: None)
 
 
