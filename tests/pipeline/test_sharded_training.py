@@ -23,7 +23,13 @@ from modwright.settings import Settings
 from modwright.testing import make_tiny_causal, tiny_causal_recipe, tiny_dataset
 
 TEXTS = [text_input("my silly goose went near the river"), text_input("the quiet garden again")]
-FULL = ("adapter.method=full", "training.epochs=1", "training.training_steps=4", "validation.method=holdout")
+FULL = (
+    "adapter.method=full",
+    "training.epochs=1",
+    "training.training_steps=4",
+    "validation.method=holdout",
+    "validation.keep=last",
+)
 
 
 def train_by_command(work, recipe, processes):
