@@ -10,6 +10,7 @@ from modwright.artifact import BaseIdentity
 from modwright.models.heads import probabilities
 from modwright.schema import Schema, Target, TargetKind, pair_input, text_input
 from modwright.testing import TINY_SCHEMA, make_tiny_base, tiny_encoder_recipe, tiny_rows
+from modwright.training import encoder
 from modwright.training.encoder import EncoderFamily
 from modwright.training.encoder_running import Runner
 from modwright.training.events import Looked, follow
@@ -100,6 +101,16 @@ def cross_entropy(target, p, truth):
     if target.kind is TargetKind.SINGLE_LABEL:
         return -(truth * np.log(p)).sum(axis=1).mean()
     return -(truth * np.log(p) + (1 - truth) * np.log(1 - p)).mean()
+
+
+def test_a_probe_of_some_texts_is_nearly_that_of_all(base, monkeypatch):
+    rows, unseen = tiny_rows(300), tiny_rows(100, seed=7)
+    every = family(base).task(rows, 1)
+    monkeypatch.setattr(encoder, "_MOST_PROBED", 150)
+    some = family(base).task(rows, 1)
+    assert not torch.equal(every.model.head.weight, some.model.head.weight)
+    assert abs(macro_auc(every, unseen) - macro_auc(some, unseen)) < 0.08
+    assert some.weight(np.arange(300)) == pytest.approx(every.weight(np.arange(300)))
 
 
 def test_random_heads_are_the_seeds(base):

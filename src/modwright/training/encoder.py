@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from modwright.models.tokens import TOKENIZER_FILE, Tokenizer
 from modwright.models.trunk import EncoderModel, compute_twice, freeze, load_trunk
 from modwright.models.windows import SingleLabelRule, WindowRule
 from modwright.recipe import EncoderRecipe
-from modwright.schema import FloatArray, Input, IntArray, Schema
+from modwright.schema import BoolArray, FloatArray, Input, IntArray, Schema
 from modwright.training.documents import Documents
 from modwright.training.encoder_groups import parameter_groups
 from modwright.training.encoder_running import Kept, Runner
@@ -34,6 +34,8 @@ from modwright.training.window_length import window_rule
 
 _UNCUT = 2**31
 _INITIAL_STD = 0.02
+#: Heads begin as a probe of at most so many texts of one window: a beginning needs no more, and the rest would cost time.
+_MOST_PROBED = 1_000
 
 
 class EncoderFamily:
@@ -181,7 +183,8 @@ class EncoderTask:
         return combined(self.schema, logits, held.rows, self.rule.window.single_label)[0]
 
     def _begin_as_probe(self, cells: list[Cells], documents: Documents) -> list[Cells]:
-        pooled = self._runner.all_pooled(self._rows, self._kept)
+        probed = self._probed(documents)
+        pooled = self._runner.all_pooled(self._rows, self._kept, np.flatnonzero(probed))
         probe = fit_probe(
             pooled,
             cells,
@@ -189,11 +192,22 @@ class EncoderTask:
             c=self.recipe.heads.probe_c,
             rounds=self.recipe.window.rounds,
             rule=self.rule.window.single_label,
+            fitted=probed,
         )
         with torch.no_grad():
             self.model.head.weight.copy_(torch.from_numpy(probe.weights.T.astype(np.float32)))
             self.model.head.bias.copy_(torch.from_numpy(probe.bias.astype(np.float32)))
-        return probe.cells
+        return [replace(one, weight=weight) for one, weight in zip(cells, probe.weight, strict=True)]
+
+    def _probed(self, documents: Documents) -> BoolArray:
+        """Return (W,) the windows that the probe sees: all of long documents, and enough of the others."""
+        windows = np.bincount(documents.owner, minlength=len(documents.starts))
+        short = np.flatnonzero(windows == 1)
+        if len(short) <= _MOST_PROBED:
+            return np.ones(len(documents.owner), dtype=np.bool_)
+        seen = windows > 1
+        seen[np.random.default_rng(self.recipe.seed).choice(short, size=_MOST_PROBED, replace=False)] = True
+        return np.asarray(seen[documents.owner])
 
 
 @dataclass(slots=True)

@@ -92,9 +92,9 @@ class Runner:
         batches = list(_batches(rows, self._max_tokens))
         return self._all(rows, batches, self._dtype, lambda items: self.logits(rows, items, kept))
 
-    def all_pooled(self, rows: TokenRows, kept: Kept | None) -> Float32Array:
-        """Return pooled features (W, D) of all rows."""
-        batches = list(_batches(rows, self._max_tokens))
+    def all_pooled(self, rows: TokenRows, kept: Kept | None, items: IntArray) -> Float32Array:
+        """Return pooled features (W, D) of some rows, zeros for the others."""
+        batches = list(_batches(rows, self._max_tokens, items))
         return self._all(
             rows, batches, self._dtype, lambda items: self._model.pooled(*self._states(rows, items, kept))
         )
@@ -137,11 +137,12 @@ class Runner:
             self._model.train(training)
 
 
-def _batches(rows: TokenRows, max_tokens: int) -> Iterator[list[int]]:
-    """Yield rows of like length, at most `max_tokens` with padding (or one row): a pure function of the lengths."""
+def _batches(rows: TokenRows, max_tokens: int, items: IntArray | None = None) -> Iterator[list[int]]:
+    """Yield rows of like length, at most `max_tokens` with padding (or one row): a pure function of lengths and items."""
     lengths = rows.lengths
     batch: list[int] = []
-    for row in np.argsort(lengths, kind="stable").tolist():
+    some = np.arange(len(lengths)) if items is None else items
+    for row in some[np.argsort(lengths[some], kind="stable")].tolist():
         if batch and (len(batch) == _MOST_ROWS or lengths[row] * (len(batch) + 1) > max_tokens):
             yield batch
             batch = []

@@ -7,13 +7,13 @@ A fine-tuned encoder whose heads begin so needs fewer epochs and forgets less of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from modwright.models.heads import HeadKind
 from modwright.models.windows import SingleLabelRule
-from modwright.schema import Float32Array, FloatArray, TargetKind
+from modwright.schema import BoolArray, Float32Array, FloatArray, TargetKind
 from modwright.training.basis import Basis, make_basis
 from modwright.training.documents import Documents
 from modwright.training.solver import SELECTION_TOLERANCE, Fits, Solution, solve
@@ -29,12 +29,12 @@ class Probe:
     Attributes:
         weights: (D, sum of L).
         bias: (sum of L,).
-        cells: per target; those of documents of several windows as the probe left them.
+        weight: per target the cells' weights (W, L); those of documents of several windows as the probe left them.
     """
 
     weights: FloatArray
     bias: FloatArray
-    cells: list[Cells]
+    weight: list[FloatArray]
 
 
 def fit_probe(
@@ -45,6 +45,7 @@ def fit_probe(
     c: float,
     rounds: int,
     rule: SingleLabelRule,
+    fitted: BoolArray | None = None,
 ) -> Probe:
     """Fit every target on features (W, D), one row per window.
 
@@ -55,7 +56,10 @@ def fit_probe(
         c: inverse strength of regularisation.
         rounds: the first on all windows; in each further one a positive document counts where it scored highest.
         rule: how windows of a single-label target are combined.
+        fitted: (W,) the windows that are fitted on; None is all. Those of long documents are scored as well.
     """
+    if fitted is not None:
+        cells = [replace(one, factor=one.factor * fitted[:, None]) for one in cells]
     factor = np.max([one.factor.max(axis=1, initial=0.0) for one in cells], axis=0)
     # A window may weigh as much as its document and its class: the solver's bound needs the most of that.
     basis = make_basis(features, documents.row_weights * factor, features[:0], HeadKind.LINEAR, 0.0)
@@ -70,7 +74,7 @@ def fit_probe(
         head = basis.head(solution.theta, solution.bias)
         weights.append(head.weights)
         biases.append(head.bias)
-        found.append(one)
+        found.append(one.weight)
     return Probe(np.concatenate(weights, axis=1), np.concatenate(biases), found)
 
 
