@@ -1,0 +1,70 @@
+"""Prompt and response as one text: the response is whole in some window, whatever their lengths."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modwright.models.joined_inputs import JoinedRule
+from modwright.models.tokens import Tokenizer
+from modwright.models.windows import SingleLabelRule, WindowRule
+from modwright.schema import Message, Role, pair_input, text_input
+from modwright.testing import NEUTRAL_WORDS, tiny_tokenizer
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    tiny_tokenizer().save(str(path))
+    return Tokenizer(path)
+
+
+def rule(tokens=20, pair="question: {prompt} answer: {response}"):
+    return JoinedRule(WindowRule(tokens, 0.25, SingleLabelRule.WORST), 0.25, pair)
+
+
+def rows_of(found):
+    begins = [0, *found.ends[:-1]]
+    return [found.ids[begin:end].tolist() for begin, end in zip(begins, found.ends, strict=True)]
+
+
+def test_a_short_pair_is_the_template_and_a_text_is_itself(tokenizer):
+    inputs = [pair_input("the river", "my garden"), text_input("green table")]
+    found = rule(pair="{prompt} {response}").encode(inputs, tokenizer)
+    assert rows_of(found) == tokenizer.ids(["the river my garden", "green table"])
+    assert found.spans.tolist() == [[0, 9], [0, 11]]
+    assert found.counts.tolist() == [1, 1]
+
+
+def test_a_template_may_leave_the_prompt_out(tokenizer):
+    found = rule(pair="{response}").encode([pair_input("the river", "my garden")], tokenizer)
+    assert rows_of(found) == tokenizer.ids(["my garden"])
+
+
+def test_braces_in_a_text_are_text(tokenizer):
+    found = rule(40, "{prompt} {response}").encode([pair_input("a {response} b", "{0} c")], tokenizer)
+    assert rows_of(found) == tokenizer.ids(["a {response} b {0} c"])
+
+
+def test_a_long_prompt_is_shortened_from_its_beginning(tokenizer):
+    prompt = " ".join(["river"] * 40 + ["music"])
+    found = rule(12, "{prompt} {response}").encode([pair_input(prompt, "my small garden")], tokenizer)
+    (row,) = rows_of(found)
+    assert len(row) <= 12
+    assert row[-5:] == tokenizer.ids(["music my small garden"])[0][-5:]
+
+
+words = st.lists(st.sampled_from(NEUTRAL_WORDS), max_size=60).map(" ".join)
+
+
+@given(words, words, words)
+def test_no_row_is_too_long_and_no_word_of_the_response_is_lost(tokenizer, first, prompt, response):
+    conversation = (Message(Role.USER, first), Message(Role.ASSISTANT, prompt), Message(Role.USER, response))
+    found = rule(20, "{prompt} {response}").encode([conversation], tokenizer)
+    assert (found.lengths <= 20).all()
+    covered = set()
+    for begin, end in found.spans.tolist():
+        covered |= set(range(begin, end))
+    missing = [c for place, c in enumerate(response) if place not in covered]
+    assert not "".join(missing).strip()
