@@ -173,7 +173,7 @@ def _judged(
             recipe, schema, rows.take(np.flatnonzero(fold != part)), settings, on_event=on_event
         )
         point = trained.engine.operating_point(DEFAULT_OPERATING_POINT)
-        found = score(trained.engine, [rows.inputs[row] for row in held])
+        found = score(trained.engine, rows.take(held).inputs)
         for target in schema:
             scores[target.name][held] = found[target.name]
             flagged[target.name][held] = flags(target, found[target.name], point.thresholds[target.name])
@@ -222,7 +222,7 @@ def _compared(
         view: {str(m): Interval.of(values[view][m], resampled[view][m], len(known)) for m in MEASURED}
         for view in samples
     }
-    gains = {
+    gains: dict[View, dict[str, Interval]] = {
         view: {
             str(m): Interval.of(
                 values[View.PAIR][m] - values[view][m],
