@@ -46,7 +46,7 @@ def splits(
         whole_rows_only: leave out rows with an unknown label, for trainers that know no masks.
     """
     texts, values, sources = _jigsaw()
-    drawn_texts, drawn_values = _civil(civil_rows)
+    drawn_texts, drawn_values = civil_comments(civil_rows)
     texts, values = texts + drawn_texts, np.concatenate([values, drawn_values])
     sources = np.array(sources + [CIVIL] * len(drawn_texts))
     order = np.random.default_rng(SPLIT_SEED).permutation(len(texts))
@@ -73,7 +73,8 @@ def _jigsaw() -> tuple[list[str], np.ndarray, list[str]]:
     return [row["comment_text"] for row in rows], values, [JIGSAW] * len(rows)
 
 
-def _civil(count: int) -> tuple[list[str], np.ndarray]:
+def civil_comments(count: int) -> tuple[list[str], np.ndarray]:
+    """Return texts and values (N, 5) of comments drawn of civil_comments; `toxic` is NaN below one half."""
     with data_file("civil_comments/scores.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     chosen = np.random.default_rng(SPLIT_SEED).permutation(len(rows))[:count]
