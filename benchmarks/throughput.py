@@ -3,10 +3,10 @@
     python benchmarks/throughput.py [--rows 2000] [--rounds 3] [--sets mixed surge davidson] [--epochs 5]
 
 Two questions. Tokens a second: the recipe `balanced` and the Trainer (batches of 8 padded to their longest row, float32,
-every other setting its default) fine-tune the same MiniLM for one epoch on the same --rows of civil_comments, in turns of a
-few steps in one process, so that whatever else the machine does slows both. Loading the model, its tokens and, for ours, the heads'
-beginning are on the clock. Tokens are those of the texts, without padding, as the Trainer's tokenizer counts them, for
-both. The same against a Trainer with bf16, batches of 16 and rows grouped by length.
+every other setting its default) fine-tune the same MiniLM for one epoch on the same --rows of civil_comments, in turns
+of a few steps in one process, so that whatever else the machine does slows both. Loading the model, its tokens and, for
+ours, the heads' beginning are on the clock. Tokens are those of the texts, without padding, as the Trainer's tokenizer
+counts them, for both. The same against a Trainer with bf16, batches of 16 and rows grouped by length.
 
 Time to a loss: on sets where the Trainer does learn, how long each takes to the lowest validation loss that the Trainer
 reaches in --epochs passes; looks are free. Beside it stands the loss of the labels' base rates: a set on which the Trainer
