@@ -176,6 +176,9 @@ class CausalTask:
             for form in range(len(prompts.forms))
             for item in self._items_of(form, prompts.bodies(form, rows.inputs, windows))
         ]
+        self._any_of = [
+            [item for item in self._items if item.form == form][:1] for form in range(len(prompts.forms))
+        ]
         self._lengths = np.asarray([self._length(item) for item in self._items], dtype=np.int64)
         self._weights = np.asarray([self._weight(item) for item in self._items])
         network.train()
@@ -201,7 +204,13 @@ class CausalTask:
             [item for item in chosen if item.form == form] for form in range(len(self._answers.prompts.forms))
         ]
         compute = self._sequence_loss if self.recipe.answer.loss == "sequence" else self._label_loss
-        return self._network(lambda: sum(compute(form, some) for form, some in enumerate(by_form) if some))
+        if not _is_sharded(self._network):
+            return self._network(
+                lambda: sum(compute(form, some) for form, some in enumerate(by_form) if some)
+            )
+        # Processes gather a layer together, so all of them run every form, even where a part has no item of it.
+        counted = [(form, some or self._any_of[form], float(bool(some))) for form, some in enumerate(by_form)]
+        return self._network(lambda: sum(compute(form, some) * on for form, some, on in counted if some))
 
     def groups(self) -> list[ParameterGroup]:
         """Return adapters or layers, each with its own rate, and heads."""
@@ -215,7 +224,8 @@ class CausalTask:
         device = next(network.parameters()).device
         dtype = torch.float32 if exact else dtype_of(self.recipe.training.precision, device)
         answers = Answers(network, self._answers.prompts, constant=True)  # for this call they are
-        with torch.no_grad(), autocast(dtype, device):  # sharded weights gathered in inference mode are lost to training
+        # Not in inference mode: sharded weights gathered in it are lost to training.
+        with torch.no_grad(), autocast(dtype, device):
             found = score(answers, self.schema, self.rule, inputs, self.recipe.batches.max_tokens)
         network.train(was_training)
         return found.values
@@ -308,6 +318,11 @@ class CausalTask:
             for word, share in zip(reading.words, shares, strict=True)
             if share > 0
         ]
+
+
+def _is_sharded(network: Network) -> bool:
+    """Say whether the weights are spread over several processes."""
+    return any(hasattr(parameter, "placements") for parameter in network.parameters())
 
 
 @dataclass(frozen=True, slots=True)
