@@ -100,6 +100,6 @@ class Book:
 
 def identity_of(recipe: Recipe, *more: object) -> str:
     """Return a short name of a recipe and what else decides a run."""
-    from modwright.pipeline.train import recipe_hash
+    from modwright.pipeline.writing import recipe_hash
 
     return "-".join([recipe_hash(recipe)[:12], *map(str, more)])

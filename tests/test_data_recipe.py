@@ -60,7 +60,7 @@ def test_overrides_reach_into_lists(tmp_path):
 
 
 def test_a_training_recipe_may_carry_data_and_stays_the_same_model(tmp_path):
-    from modwright.pipeline.train import recipe_hash
+    from modwright.pipeline.writing import recipe_hash
 
     text = 'extends = "fast"\n' + SMALL
     path = write(tmp_path, text)

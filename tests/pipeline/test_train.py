@@ -19,11 +19,11 @@ from modwright.data.dataset import make_dataset, write_dataset
 from modwright.errors import DataError, RecipeError, UsageError
 from modwright.pipeline import train as pipeline
 from modwright.pipeline.train import train
-from modwright.training.fitted import OUT_OF_FOLD
 from modwright.recipe import load_recipe
 from modwright.settings import Settings
 from modwright.testing import TINY_SCHEMA, make_tiny_base, tiny_dataset, tiny_recipe
 from modwright.training.events import Chosen, Stage, Step
+from modwright.training.fitted import OUT_OF_FOLD
 
 LEFTOVER = re.compile(r"\.(partial|old|lock)$")
 
@@ -261,7 +261,7 @@ import os, signal, sys
 from pathlib import Path
 from modwright import files
 from modwright.models import embedding_cache
-from modwright.pipeline import train
+from modwright.pipeline import train, writing
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -270,7 +270,7 @@ point = sys.argv[1]
 if point == "embeddings half written":
     embedding_cache.save_file = lambda tensors, path: (Path(path).write_bytes(b"half"), die())
 elif point == "artifact half written":
-    train.write_manifest = die
+    writing.write_manifest = die
 elif point == "before the reload":
     train.verify_reload = die
 elif point == "before the rename":

@@ -15,20 +15,17 @@ from modwright.artifact import Artifact, BaseIdentity
 from modwright.catalog import Progress
 from modwright.files import staged_folder
 from modwright.models.features import Progress as EmbeddingProgress
-from modwright.pipeline.card import model_card
 from modwright.pipeline.evaluate import measure
 from modwright.pipeline.families import prepare
 from modwright.pipeline.verify import verify_reload
-from modwright.pipeline.writing import Parts, probe, write_artifact
+from modwright.pipeline.writing import engine_of, parts_of, probe, write_artifact
 from modwright.recipe import Recipe
 from modwright.schema import Schema
-from modwright.serving.engine import DEFAULT_OPERATING_POINT, Engine
+from modwright.serving.engine import Engine
 from modwright.settings import Settings
 from modwright.training.events import Event, follow
 from modwright.training.fitted import Fitted
 from modwright.training.rows import TrainingRows
-
-_PROBED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +73,7 @@ def fit_rows(
     """
     prepared = prepare(recipe, schema, settings, progress=progress, on_event=on_event)
     fitted = follow(prepared.fit(rows, validation, checkpoints, embedding_progress), on_event)
-    engine = Engine(
-        id="in training",
-        classifier=fitted.classifier,
-        calibration=fitted.calibration,
-        operating_points={DEFAULT_OPERATING_POINT: fitted.operating_point},
-    )
-    return Trained(recipe, rows, prepared.identities, fitted, engine)
+    return Trained(recipe, rows, prepared.identities, fitted, engine_of(fitted))
 
 
 def save_trained(
@@ -106,28 +97,20 @@ def save_trained(
     recipe, fitted = trained.recipe, trained.fitted
     unseen = fitted.unseen
     evaluation = measure(trained.engine, unseen.scores, unseen.rows, recipe.evaluation.resamples, recipe.seed)
-    evaluations = {unseen.name: evaluation}
-    schema, point = trained.engine.schema, fitted.operating_point
-    counts = {"train": len(trained.rows.inputs)}
     with staged_folder(folder, replace=replace, only=layout.MANIFEST) as staging:
         if beside is not None:
             beside(staging)
-        card = model_card(
-            folder.name, schema, trained.identities, recipe, counts, evaluations, point, unseen.name
-        )
-        parts = Parts(
-            family=recipe.family,
-            recipe=recipe,
-            classifier=fitted.classifier,
-            bases=trained.identities,
-            calibration=fitted.calibration,
-            point=point,
-            evaluations=evaluations,
-            dataset_id=rows_id(schema, trained.rows),
-            card=card,
+        parts = parts_of(
+            fitted,
+            folder.name,
+            recipe,
+            trained.identities,
+            counts={"train": len(trained.rows.inputs)},
+            evaluations={unseen.name: evaluation},
+            dataset_id=rows_id(trained.engine.schema, trained.rows),
         )
         artifact = write_artifact(staging, parts)
-        verify_reload(staging, trained.engine, probe(list(trained.rows.inputs[:_PROBED])))
+        verify_reload(staging, trained.engine, probe(trained.rows.inputs))
     return artifact
 
 

@@ -4,58 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from modwright import artifact as layout
-from modwright.artifact import Artifact, BaseIdentity, read_artifact, write_manifest
+from modwright.artifact import Artifact, BaseIdentity, read_artifact
 from modwright.catalog import Progress, fetch_base
 from modwright.data.dataset import Dataset
 from modwright.errors import ModwrightError
 from modwright.evaluation.metrics import SplitEvaluation
-from modwright.evaluation.thresholds import OperatingPoint
-from modwright.files import (
-    has_leftovers,
-    refuse_unfit,
-    sha256_json,
-    staged_folder,
-    write_json,
-    write_text_atomic,
-)
+from modwright.files import has_leftovers, refuse_unfit, staged_folder
 from modwright.models.features import Progress as EmbeddingProgress
-from modwright.pipeline.bases import local_folder, portable
-from modwright.pipeline.card import model_card
-from modwright.pipeline.evaluate import judge_rows, measure, write_metrics
+from modwright.pipeline.bases import local_folder
+from modwright.pipeline.evaluate import judge_rows, measure
 from modwright.pipeline.families import Prepared, prepare
 from modwright.pipeline.rows import rows_of, training_split
 from modwright.pipeline.run_folder import CHECKPOINTS, open_run, run_folder_of, settle
 from modwright.pipeline.torchrun import meet, shows
 from modwright.pipeline.verify import verify_reload
+from modwright.pipeline.writing import engine_of, parts_of, probe, recipe_hash, write_artifact
 from modwright.recipe import Recipe
-from modwright.schema import Input, text_input
-from modwright.serving.engine import DEFAULT_OPERATING_POINT, Engine
+from modwright.serving.engine import Engine
 from modwright.settings import Settings
 from modwright.training.events import Event, Stage, follow
 from modwright.training.fitted import VALIDATION, Fitted
 from modwright.training.rows import TrainingRows
-
-_PROBED = 8
-_PROBED_CHARS = 4_000
-_PACKAGES = (
-    *(
-        "modwright",
-        "numpy",
-        "onnx",
-        "onnxruntime",
-        "onnxscript",
-        "peft",
-        "safetensors",
-        "tokenizers",
-        "torch",
-        "transformers",
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +46,6 @@ class TrainResult:
     artifact: Artifact
     evaluations: dict[str, SplitEvaluation]
     unchanged: bool = False
-
-
-def recipe_hash(recipe: Recipe) -> str:
-    """Return the sha256 of a resolved recipe, the same on every machine."""
-    return sha256_json(portable(recipe).deciding())
 
 
 def train(
@@ -116,11 +84,20 @@ def train(
         events = prepared.fit(rows, others.get(VALIDATION), run.checkpoints, embedding_progress)
         fitted = follow(events, run.on_event)
         with staged_folder(out, replace=replace or out.exists(), only=layout.MANIFEST) as staging:
-            engine = _engine(fitted)
+            engine = engine_of(fitted)
             evaluations = _evaluated(recipe, engine, fitted, others, on_event)
-            artifact = _write(staging, out.name, recipe, dataset, prepared.identities, fitted, evaluations)
+            parts = parts_of(
+                fitted,
+                out.name,
+                recipe,
+                prepared.identities,
+                counts={name: len(frame) for name, frame in dataset.splits.items()},
+                evaluations=evaluations,
+                dataset_id=dataset.id,
+            )
+            artifact = write_artifact(staging, parts)
             on_event(Stage("reload in a fresh process"))
-            verify_reload(staging, engine, _probe(rows, others))
+            verify_reload(staging, engine, probe(rows.inputs, *(other.inputs for other in others.values())))
         run.finish()
     meet()
     return TrainResult(out, artifact, evaluations)
@@ -168,15 +145,6 @@ def _same_local_bases(recipe: Recipe, artifact: Artifact, settings: Settings) ->
     return True
 
 
-def _engine(fitted: Fitted) -> Engine:
-    return Engine(
-        id="in training",
-        classifier=fitted.classifier,
-        calibration=fitted.calibration,
-        operating_points={DEFAULT_OPERATING_POINT: fitted.operating_point},
-    )
-
-
 def _evaluated(
     recipe: Recipe,
     engine: Engine,
@@ -193,55 +161,3 @@ def _evaluated(
         if other.inputs and name not in found:
             found[name] = judge_rows(engine, other, resamples, seed)
     return found
-
-
-def _write(
-    staging: Path,
-    name: str,
-    recipe: Recipe,
-    dataset: Dataset,
-    identities: tuple[BaseIdentity, ...],
-    fitted: Fitted,
-    evaluations: dict[str, SplitEvaluation],
-) -> Artifact:
-    fitted.classifier.save(staging)
-    calibration = {target: value.to_json() for target, value in fitted.calibration.items()}
-    write_json(staging / layout.CALIBRATION, {"targets": calibration})
-    point: OperatingPoint = fitted.operating_point
-    write_json(staging / layout.THRESHOLDS, {"operating_points": {point.name: point.to_json()}})
-    write_metrics(staging / layout.METRICS, evaluations, None, ())
-    write_text_atomic(staging / layout.RECIPE, portable(recipe).to_toml())
-    counts = {split: len(frame) for split, frame in dataset.splits.items()}
-    card = model_card(
-        name, dataset.schema, identities, recipe, counts, evaluations, point, fitted.unseen.name
-    )
-    write_text_atomic(staging / layout.CARD, card)
-    return write_manifest(
-        staging,
-        family=recipe.family,
-        schema=dataset.schema,
-        bases=identities,
-        dataset_id=dataset.id,
-        recipe_hash=recipe_hash(recipe),
-        packages=_packages(),
-    )
-
-
-def _packages() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _probe(rows: TrainingRows, others: dict[str, TrainingRows]) -> list[Input]:
-    """Return inputs that a reload is tried on: rows of every split, one longer than any window, one empty."""
-    some = list(rows.inputs[:_PROBED])
-    for other in others.values():
-        some += other.inputs[:_PROBED]
-    together = " ".join(value[-1].content for value in rows.inputs[:_PROBED])
-    repeated = together * (1 + _PROBED_CHARS // max(1, len(together)))
-    return [*some, text_input(repeated[:_PROBED_CHARS]), text_input("")]

@@ -14,10 +14,14 @@ from modwright.evaluation.metrics import SplitEvaluation
 from modwright.evaluation.thresholds import OperatingPoint
 from modwright.files import sha256_json, write_json, write_text_atomic
 from modwright.pipeline.bases import portable
+from modwright.pipeline.card import model_card
 from modwright.pipeline.evaluate import write_metrics
-from modwright.recipe import KeptRecipe
+from modwright.recipe import KeptRecipe, Recipe
 from modwright.schema import Classifier, Input, text_input
+from modwright.serving.engine import DEFAULT_OPERATING_POINT, Engine
+from modwright.training.fitted import Fitted
 
+_PROBED = 8
 _PROBED_CHARS = 4_000
 _PACKAGES = (
     *("modwright", "numpy", "onnx", "onnxruntime", "onnxscript", "peft", "safetensors", "tokenizers"),
@@ -49,7 +53,42 @@ class Parts:
     evaluations: Mapping[str, SplitEvaluation]
     dataset_id: str
     card: str
-    notes: Sequence[str] = ()
+
+
+def parts_of(
+    fitted: Fitted,
+    name: str,
+    recipe: Recipe,
+    bases: tuple[BaseIdentity, ...],
+    *,
+    counts: Mapping[str, int],
+    evaluations: Mapping[str, SplitEvaluation],
+    dataset_id: str,
+) -> Parts:
+    """Return what the artifact of a training is made of; `name` and the `counts` of rows per split are for its card."""
+    schema, point = fitted.classifier.schema, fitted.operating_point
+    card = model_card(name, schema, bases, recipe, counts, evaluations, point, fitted.unseen.name)
+    return Parts(
+        family=recipe.family,
+        recipe=recipe,
+        classifier=fitted.classifier,
+        bases=bases,
+        calibration=fitted.calibration,
+        point=point,
+        evaluations=evaluations,
+        dataset_id=dataset_id,
+        card=card,
+    )
+
+
+def engine_of(fitted: Fitted) -> Engine:
+    """Return what a training came to as what judges inputs, before it is an artifact."""
+    return Engine(
+        id="in training",
+        classifier=fitted.classifier,
+        calibration=fitted.calibration,
+        operating_points={DEFAULT_OPERATING_POINT: fitted.operating_point},
+    )
 
 
 def write_artifact(staging: Path, parts: Parts) -> Artifact:
@@ -59,7 +98,7 @@ def write_artifact(staging: Path, parts: Parts) -> Artifact:
     write_json(staging / layout.CALIBRATION, {"targets": calibration})
     point = parts.point
     write_json(staging / layout.THRESHOLDS, {"operating_points": {point.name: point.to_json()}})
-    write_metrics(staging / layout.METRICS, parts.evaluations, None, parts.notes)
+    write_metrics(staging / layout.METRICS, parts.evaluations, None, ())
     write_text_atomic(staging / layout.RECIPE, portable(parts.recipe).to_toml())
     write_text_atomic(staging / layout.CARD, parts.card)
     return write_manifest(
@@ -78,11 +117,12 @@ def recipe_hash(recipe: KeptRecipe) -> str:
     return sha256_json(portable(recipe).deciding())
 
 
-def probe(inputs: Sequence[Input]) -> list[Input]:
-    """Return inputs that a reload is tried on: the given ones, one longer than any window, and an empty one."""
-    together = " ".join(value[-1].content for value in inputs)
+def probe(*rows: Sequence[Input]) -> list[Input]:
+    """Return inputs that a reload is tried on: some of each sequence, one longer than any window, and an empty one."""
+    some = [value for inputs in rows for value in inputs[:_PROBED]]
+    together = " ".join(value[-1].content for value in some)
     repeated = together * (1 + _PROBED_CHARS // max(1, len(together)))
-    return [*inputs, text_input(repeated[:_PROBED_CHARS]), text_input("")]
+    return [*some, text_input(repeated[:_PROBED_CHARS]), text_input("")]
 
 
 def _packages() -> dict[str, str]:
