@@ -189,9 +189,8 @@ def test_unknown_labels_are_left_out(tiny_base):
     assert all(np.isfinite(values).all() for values in result.unseen.scores.values())
     assert all(np.isfinite(event.train_loss) for event in events if isinstance(event, Step))
     known = ~np.isnan(labels["moderation"][:, 0])
-    assert (
-        roc_auc_score(ROWS.labels["moderation"][known, 0], result.unseen.scores["moderation"][known, 0]) > 0.75
-    )
+    truth, scores = ROWS.labels["moderation"][known, 0], result.unseen.scores["moderation"][known, 0]
+    assert roc_auc_score(truth, scores) > 0.75
 
 
 def test_labels_that_are_constant_or_wholly_unknown_and_tiny_data_can_be_fitted(tiny_base):

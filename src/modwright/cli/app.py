@@ -24,7 +24,17 @@ app = typer.Typer(
 )
 
 #: Modules that register their commands on `app` when imported; the help page shows groups after commands.
-_COMMANDS = ("quickstart", "data", "train", "import_model", "experiment", "evaluate", "predict", "serve", "bases")
+_COMMANDS = (
+    "quickstart",
+    "data",
+    "train",
+    "import_model",
+    "experiment",
+    "evaluate",
+    "predict",
+    "serve",
+    "bases",
+)
 
 
 def _version(value: bool) -> None:
