@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from modwright.files import read_json, write_text_atomic
+from modwright.files import locked, read_json, write_text_atomic
 from modwright.recipe import Recipe
 from modwright.settings import load_settings
 
@@ -91,11 +91,14 @@ class Book:
         return result
 
     def write(self, **parts: Any) -> None:
-        """Lay parts over the content and write it, whole."""
-        rest = {key: value for key, value in self.data.items() if key not in ("machine", "runs")}
-        self.data = {"machine": machine(self._packages), **rest, **parts, "runs": self.runs}
+        """Lay parts over the content and write it, whole; runs that another process has written meanwhile stay."""
         self.path.parent.mkdir(exist_ok=True)
-        write_text_atomic(self.path, json.dumps(self.data, indent=2, allow_nan=False) + "\n")
+        with locked(self.path):
+            there: dict[str, Any] = read_json(self.path) if self.path.is_file() else {}
+            runs = {**there.pop("runs", {}), **self.runs}
+            there.pop("machine", None)
+            self.data = {"machine": machine(self._packages), **there, **parts, "runs": runs}
+            write_text_atomic(self.path, json.dumps(self.data, indent=2, allow_nan=False) + "\n")
 
 
 def identity_of(recipe: Recipe, *more: object) -> str:

@@ -206,6 +206,7 @@ def _error(results: Sequence[dict[str, Any]], field: str) -> float | None:
 
 def _keep(book: Book, summary: dict[str, Any]) -> None:
     """Lay a summary over the one of the same recipe and rows; the others stay."""
+    book.write()  # reads what another process has added
     key = ("recipe", "training_rows")
     others = [one for one in book.data.get("results", []) if any(one[part] != summary[part] for part in key)]
     book.write(results=[*others, summary])
