@@ -69,6 +69,7 @@ class Book:
         self._packages = packages
         self.data: dict[str, Any] = read_json(path) if path.is_file() else {}
         self.data.setdefault("runs", {})
+        self._done: set[str] = set()
 
     @property
     def runs(self) -> dict[str, Any]:
@@ -85,6 +86,7 @@ class Book:
         result = {"identity": identity, **work()}
         result["seconds"] = round(time.perf_counter() - begun, 1)
         self.runs[name] = result
+        self._done.add(name)
         self.write()
         shown = {key: value for key, value in result.items() if isinstance(value, int | float)}
         print(f"{name}: " + ", ".join(f"{key} {value:g}" for key, value in shown.items()), flush=True)
@@ -95,7 +97,8 @@ class Book:
         self.path.parent.mkdir(exist_ok=True)
         with locked(self.path):
             there: dict[str, Any] = read_json(self.path) if self.path.is_file() else {}
-            runs = {**there.pop("runs", {}), **self.runs}
+            own = {name: self.runs[name] for name in self._done}
+            runs = {**self.runs, **there.pop("runs", {}), **own}
             there.pop("machine", None)
             self.data = {"machine": machine(self._packages), **there, **parts, "runs": runs}
             write_text_atomic(self.path, json.dumps(self.data, indent=2, allow_nan=False) + "\n")
