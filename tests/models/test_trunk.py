@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import (
     AlbertConfig,
     AlbertModel,
@@ -109,6 +112,51 @@ def test_an_encoder_that_cannot_be_run_in_two_is_found_out(folder, monkeypatch):
         return
     monkeypatch.setattr("modwright.models.trunk._SAME", -1.0)
     assert split(trunk, 2) is None
+
+
+def test_frozen_layers_give_the_same_whatever_is_trained(folder):
+    """MPNet's relative positions are outside its layers and read by each: trained, they would change frozen layers."""
+    if folder.name == "albert":
+        return
+    trunk = load_trunk(folder)
+    freeze(trunk, embeddings=True, layers=2)
+    halves = split(trunk, 2)
+    with torch.no_grad():
+        before = halves.lower(BATCH)
+        changed = [weight for weight in trunk.parameters() if weight.requires_grad]
+        for weight in changed:
+            weight += 0.5
+        assert torch.equal(halves.lower(BATCH), before)
+    top = layers_of(trunk)[1][2]
+    assert {id(weight) for weight in top.parameters()} <= {id(weight) for weight in changed}
+
+
+def test_what_lies_outside_layers_learns_where_none_is_frozen(folder):
+    trunk = load_trunk(folder)
+    freeze(trunk, embeddings=True, layers=0)
+    if folder.name == "mpnet":
+        assert trunk.encoder.relative_attention_bias.weight.requires_grad
+
+
+def test_a_pooler_that_the_base_lacks_is_the_same_every_time(tmp_path):
+    RobertaModel(RobertaConfig(**SMALL, type_vocab_size=1), add_pooling_layer=False).save_pretrained(tmp_path)
+    states = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        states.append(load_trunk(tmp_path).state_dict())
+        assert torch.initial_seed() == seed
+    assert all(torch.equal(weight, states[1][name]) for name, weight in states[0].items())
+
+
+def test_weights_that_the_base_lacks_are_an_error_and_never_random(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "base")
+    weights = load_file(folder / "model.safetensors")
+    lost = next(name for name in sorted(weights) if "attention" in name)
+    del weights[lost]
+    save_file(weights, tmp_path / "base" / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(SourceError, match="lacks 1 weights of the encoder") as caught:
+        load_trunk(tmp_path / "base")
+    assert lost in str(caught.value)
 
 
 def test_dropout_is_the_recipes(folder):

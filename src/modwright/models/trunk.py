@@ -25,13 +25,15 @@ _DROPOUTS = ("hidden_dropout_prob", "dropout", "hidden_dropout", "embedding_drop
 _ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout")
 #: Largest difference of a state between an encoder run whole and run in two parts.
 _SAME = 1e-4
+#: What an encoder may have above its states; nothing is read from it.
+_UNUSED = "pooler."
 
 
 def load_trunk(folder: Path, *, dropout: float = 0.0, attention_dropout: float = 0.0) -> Any:
     """Return an encoder's module in float32, with plain attention (much faster to train on CPUs) and these dropouts.
 
     Raises:
-        SourceError: transformers cannot load the folder.
+        SourceError: transformers cannot load the folder, or the folder lacks weights of the encoder.
         MissingExtraError: transformers is not installed.
     """
     try:
@@ -48,13 +50,27 @@ def load_trunk(folder: Path, *, dropout: float = 0.0, attention_dropout: float =
             for name in names:
                 if isinstance(getattr(config, name, None), float | int):
                     setattr(config, name, share)
-        return AutoModel.from_pretrained(
-            folder, config=config, dtype=torch.float32, attn_implementation="eager", local_files_only=True
-        )
+        with torch.random.fork_rng(devices=[]):  # an unused pooler that a base lacks is drawn: always the same one
+            torch.manual_seed(0)
+            trunk, found = AutoModel.from_pretrained(
+                folder,
+                config=config,
+                dtype=torch.float32,
+                attn_implementation="eager",
+                local_files_only=True,
+                output_loading_info=True,
+            )
     except (OSError, ValueError, KeyError) as error:
         raise SourceError(f"transformers cannot load this base: {error}", where=str(folder)) from None
     finally:
         transformers_logging.set_verbosity(before)
+    if lacking := sorted(name for name in found["missing_keys"] if not name.startswith(_UNUSED)):
+        raise SourceError(
+            f"lacks {len(lacking)} weights of the encoder that its config describes, the first is '{lacking[0]}'",
+            where=str(folder),
+            remedy="they would be random; bring the whole model.safetensors, under the names that transformers saves",
+        )
+    return trunk
 
 
 class EncoderModel(nn.Module):  # type: ignore[misc]  # torch's types are not followed
@@ -126,6 +142,9 @@ def embeddings_of(trunk: Any) -> tuple[str, Any]:
 def freeze(trunk: Any, *, embeddings: bool, layers: int) -> None:
     """Leave the embeddings, and that many of the lowest layers, as they are; and a pooler, which is not used.
 
+    What the lowest layers share with the upper ones, such as MPNet's relative positions, stays as it is, too: else they
+    would change with it.
+
     Raises:
         RecipeError: more layers than there are.
     """
@@ -139,6 +158,41 @@ def freeze(trunk: Any, *, embeddings: bool, layers: int) -> None:
     pooler = getattr(trunk, "pooler", None)
     for module in [*frozen, *([pooler] if pooler is not None else [])]:
         module.requires_grad_(False)
+    if layers:
+        below = {id(weight) for weight in embeddings_of(trunk)[1].parameters()}
+        for weight in _read_by(trunk, stack[layers - 1]):
+            if id(weight) not in below:
+                weight.requires_grad_(False)
+
+
+def _read_by(trunk: Any, layer: Any) -> list[Any]:
+    """Return the trainable weights that a layer's states depend on; that is tried on a batch."""
+    weights = [weight for weight in trunk.parameters() if weight.requires_grad]
+    if not weights:
+        return []
+    given: list[Any] = []
+    hook = layer.register_forward_hook(lambda _module, _inputs, states: given.append(states))
+    training = trunk.training
+    trunk.eval()
+    try:
+        with torch.enable_grad():
+            trunk(**_tried(trunk))
+            states = given[0][0] if isinstance(given[0], tuple) else given[0]
+            if not states.requires_grad:
+                return []
+            gradients = torch.autograd.grad(states.sum(), weights, allow_unused=True)
+    finally:
+        hook.remove()
+        trunk.train(training)
+    return [weight for weight, gradient in zip(weights, gradients, strict=True) if gradient is not None]
+
+
+def _tried(trunk: Any) -> dict[str, Any]:
+    """Return a small batch that an encoder can be tried on: two rows, the second with padding."""
+    ids = torch.arange(1, 11).reshape(2, 5)
+    mask = torch.tensor([[1] * 5, [1] * 3 + [0] * 2])
+    device = next(trunk.parameters()).device
+    return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
 
 
 def compute_twice(trunk: Any) -> None:
@@ -187,8 +241,7 @@ def split(trunk: Any, at: int) -> Halves | None:
     if at < 1 or not embeddings_of(trunk)[0] or not layers_of(trunk)[0]:
         return None
     halves = Halves(trunk, at)
-    ids = torch.arange(1, 11).reshape(2, 5)
-    batch = {"input_ids": ids, "attention_mask": torch.tensor([[1] * 5, [1] * 3 + [0] * 2])}
+    batch = _tried(trunk)
     training = trunk.training
     trunk.eval()
     try:
