@@ -189,6 +189,19 @@ def test_no_room_for_one_item_is_an_error_with_a_remedy(monkeypatch):
     assert "window.max_tokens" in str(caught.value)
 
 
+def test_no_room_for_the_longest_item_is_an_error_beside_short_ones_too(monkeypatch):
+    """Parts of short items are halved until each is alone, however long the longest item is."""
+    task = Hungry(TINY_SCHEMA, ROWS, 0)
+    task.lengths[:] = np.where(np.arange(60) % 8 == 0, 400, 2)
+    told = []
+    monkeypatch.setattr(Hungry, "room", 399)
+    with pytest.raises(TrainingError, match="single item of 400 tokens"):
+        for event in run(task, plan_of(small_recipe("batches.max_tokens=200"), task.lengths)):
+            told.append(event)
+            assert len(told) < 50
+    assert len(of(Warned, told)) <= 8
+
+
 def test_no_room_elsewhere_is_told_with_a_remedy(monkeypatch):
     def full(*args, **more):
         raise Hungry.error

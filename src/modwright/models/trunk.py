@@ -50,8 +50,8 @@ def load_trunk(folder: Path, *, dropout: float = 0.0, attention_dropout: float =
             for name in names:
                 if isinstance(getattr(config, name, None), float | int):
                     setattr(config, name, share)
-        with torch.random.fork_rng(devices=[]):  # an unused pooler that a base lacks is drawn: always the same one
-            torch.manual_seed(0)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # an unused pooler that a base lacks is drawn: always the same one
             trunk, found = AutoModel.from_pretrained(
                 folder,
                 config=config,

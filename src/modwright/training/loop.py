@@ -202,7 +202,7 @@ class _Run:
         return rate_factor(step, steps=self._plan.steps, warmup=optimizer.warmup, schedule=optimizer.schedule)
 
     def _smaller(self, items: IntArray, error: BaseException) -> int:
-        """Return half of what was computed at once."""
+        """Return half of what was computed at once, of parts that can be smaller; a single item cannot."""
         if self._parallel.world > 1:
             raise TrainingError(
                 f"out of memory: {error}", remedy="lower batches.max_tokens, or take more processes"
@@ -213,7 +213,8 @@ class _Run:
                 f"out of memory with a single item of {int(self._plan.lengths[items].max())} tokens: {error}",
                 remedy="lower window.max_tokens, or set training.gradient_checkpointing = true",
             ) from error
-        return max(padded_tokens(part.items, self._plan.lengths) for part in parts) // 2
+        several = [part.items for part in parts if len(part.items) > 1]
+        return max(padded_tokens(some, self._plan.lengths) for some in several) // 2
 
     def _see(self, step: int) -> Seen:
         """Look at held-out rows, and keep the weights if they are the best so far."""
