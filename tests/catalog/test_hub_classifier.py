@@ -18,7 +18,7 @@ REPO = "org/goose-guard"
 
 
 def published(folder: Path) -> dict[str, bytes]:
-    """Return the files of a tiny classifier that states no problem type."""
+    """Return the files of a tiny classifier that states no problem type, its weights in several."""
     import torch
     import transformers
 
@@ -32,7 +32,8 @@ def published(folder: Path) -> dict[str, bytes]:
             intermediate_size=16,
             max_position_embeddings=66,
         )
-        transformers.BertForSequenceClassification(config).eval().save_pretrained(folder)
+        model = transformers.BertForSequenceClassification(config).eval()
+        model.save_pretrained(folder, max_shard_size="8KB")
     transformers.PreTrainedTokenizerFast(
         tokenizer_object=tiny_tokenizer(), pad_token="[PAD]", unk_token="[UNK]", model_max_length=64
     ).save_pretrained(folder)
@@ -53,6 +54,11 @@ def test_a_classifier_of_the_hub_is_brought_in(hub: Hub, settings: Settings, tmp
     card = (result.folder / "README.md").read_text(encoding="utf-8")
     assert "hub repository `org/goose-guard`" in card
     assert "cc-by-4.0" in card
-    asked = [request for request in hub.requests if "model.safetensors" in request and "GET" in request]
-    assert len(asked) == 1
-    assert COMMIT in asked[0]
+    weights = [name for name in hub.repositories[REPO] if name.startswith("model-")]
+    assert len(weights) > 1
+    kept = {path.name for path in (result.folder / "model").glob("*safetensors*")}
+    assert kept == {*weights, "model.safetensors.index.json"}
+    for name in weights:
+        asked = [request for request in hub.requests if request.endswith(name) and "GET" in request]
+        assert len(asked) == 1
+        assert COMMIT in asked[0]

@@ -159,9 +159,10 @@ class Base(Entry):
         normalise: whether embeddings are scaled to unit length, as the model was trained.
         max_tokens: the length the model was tuned for, special tokens included.
         max_positions: the length its position embeddings allow, special tokens included.
-        weights: name of the weights file; its sha256 is the base's identity.
+        weights: name of the weights file, or of the index of several.
         tokenizer: name of the file that holds the tokenizer (the weights file itself for GGUF).
         terms: what must be accepted first, if anything.
+        identity: of weights in several files, see `modwright.catalog.weights`; None takes the sha256 of `weights`.
     """
 
     hub: str
@@ -174,6 +175,12 @@ class Base(Entry):
     weights: str
     tokenizer: str
     terms: Terms | None = None
+    identity: str | None = None
+
+    @property
+    def weights_sha256(self) -> str:
+        """Return the base's identity."""
+        return self.identity if self.identity is not None else self.sha256(self.weights)
 
     def sha256(self, file: str) -> str:
         """Return the pinned sha256 of one of the files."""

@@ -30,7 +30,8 @@ class BaseFolder:
         path: the folder; it is shared, so nothing may be written into it.
         name: the catalog's name, a hub id, or the name of a folder of the user's own.
         hub: the upstream repository, empty where unknown.
-        weights: file name; ``weights_sha256`` is the base's identity.
+        weights: file name, that of the index where they lie in several files.
+        weights_sha256: the base's identity; see `modwright.catalog.weights`.
         tokenizer: file name; for GGUF the weights file, which holds the tokenizer.
         normalise: whether embeddings are scaled to unit length.
         max_tokens: the length the model was tuned for, special tokens included.
@@ -134,7 +135,7 @@ def base_folder(base: Base, path: Path) -> BaseFolder:
         kind=base.kind,
         licence=base.licence,
         weights=base.weights,
-        weights_sha256=base.sha256(base.weights),
+        weights_sha256=base.weights_sha256,
         tokenizer=base.tokenizer,
         tokenizer_sha256=base.sha256(base.tokenizer),
         pooling=base.pooling,
@@ -160,4 +161,6 @@ def manifest_json(entry: Entry, folder: Path, source: str) -> dict[str, Any]:
             "weights": entry.weights,
             "tokenizer": entry.tokenizer,
         }
+        if entry.identity is not None:
+            data["weights_sha256"] = entry.identity
     return {**data, "source": source, "files": files}

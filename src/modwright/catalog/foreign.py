@@ -25,11 +25,11 @@ from modwright.catalog.traits import (
     OPTIONAL_FILES,
     REQUIRED_FILES,
     TOKENIZER,
-    WEIGHTS,
     Traits,
     read_traits,
-    require_safe_weights,
+    require_files,
 )
+from modwright.catalog.weights import INDEX, WEIGHTS, Index, check_weights, read_index, refuse_two
 from modwright.errors import IntegrityError, SourceError
 from modwright.files import locked, read_json, sha256_file, staged_folder, write_json
 from modwright.settings import Settings
@@ -46,18 +46,24 @@ def hub_source(name: str) -> HubSource | None:
 
 
 def read_local_base(folder: Path) -> BaseFolder:
-    """Return a base from a folder of the user's own, read in place; its identity is the sha256 of its files.
+    """Return a base from a folder of the user's own, read in place; its identity is that of its weights' bytes.
 
     Raises:
         UsageError: no safetensors weights, no tokenizer, or a pooling that is not known here.
+        IntegrityError: weights in several files that are not what their index says.
     """
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     known = _recognised(folder, names)
     if known is not None:
         return base_folder(known, folder)
-    require_safe_weights(names, str(folder))
-    files = tuple(_pin(folder, name) for name in (*REQUIRED_FILES, *OPTIONAL_FILES) if name in names)
-    return base_folder(_entry(folder.name, "", files, read_traits(folder), ()), folder)
+    require_files(names, str(folder))
+    refuse_two(names, str(folder))
+    traits, index = read_traits(folder), _index(folder, names, str(folder / INDEX))
+    if index is not None:
+        check_weights(folder, index)
+    small = (name for name in (*REQUIRED_FILES, *OPTIONAL_FILES) if name in names)
+    files = tuple(_pin(folder, name) for name in (*small, *_weights(index)))
+    return base_folder(_entry(folder.name, "", files, traits, (), _identity(index, files)), folder)
 
 
 def fetch_hub_base(name: str, source: HubSource, settings: Settings, progress: Progress | None) -> BaseFolder:
@@ -68,7 +74,7 @@ def fetch_hub_base(name: str, source: HubSource, settings: Settings, progress: P
     Raises:
         SourceError: the hub cannot be reached or has no such repository.
         UsageError: the repository holds no base that can be used (pickled weights only, unknown pooling).
-        IntegrityError: the hub gives other bytes than those pinned.
+        IntegrityError: the hub gives other bytes than those pinned, or files that are not what their index says.
     """
     folder = base_path(name, settings)
     if not (folder / BASE_MANIFEST).is_file():
@@ -102,7 +108,13 @@ def read_manifest(folder: Path) -> Base:
             max_positions=int(data["max_positions"]),
             licence=data["licence"],
         )
-        return _entry(data["name"], repo, files, traits, (HubSource(repo, commit),))
+        identity = data.get("weights_sha256")
+        if not isinstance(identity, str | None):
+            raise TypeError(f"weights_sha256 is {identity!r}")
+        entry = _entry(data["name"], repo, files, traits, (HubSource(repo, commit),), identity)
+        if entry.weights not in entry.required:
+            raise KeyError(entry.weights)
+        return entry
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise IntegrityError(
             f"is no manifest of a base: {error!r}",
@@ -120,22 +132,55 @@ def _pin_and_fetch(name: str, source: HubSource, folder: Path, progress: Progres
             raise
         raise SourceError(error.message, where=error.where, remedy=OFFLINE_REMEDY) from None
     names = set(repository.files)
-    require_safe_weights(names, source.label)
-    small = [file for file in (*REQUIRED_FILES, *OPTIONAL_FILES) if file in names and file != WEIGHTS]
+    require_files(names, source.label)
+    several = () if WEIGHTS in names else (INDEX,)
+    small = [file for file in (*REQUIRED_FILES, *OPTIONAL_FILES, *several) if file in names]
     with staged_folder(folder, replace=True) as staging:
         total_bytes = sum(repository.files[file] for file in small)
         take_from_hub(source, repository.commit, small, staging, f"{name} (settings)", total_bytes, progress)
-        traits = read_traits(staging)
-        weights_bytes = repository.files[WEIGHTS]
-        take_from_hub(source, repository.commit, [WEIGHTS], staging, name, weights_bytes, progress)
-        files = tuple(_pin(staging, file) for file in (*small, WEIGHTS))
-        entry = _entry(name, source.repo, files, traits, ())
+        traits, index = read_traits(staging), _index(staging, names, f"{INDEX} of {source.label}")
+        large = [file for file in _weights(index) if file != INDEX]
+        total_bytes = sum(repository.files[file] for file in large)
+        take_from_hub(source, repository.commit, large, staging, name, total_bytes, progress)
+        if index is not None:
+            _check_fetched(staging, index, source)
+        files = tuple(_pin(staging, file) for file in (*small, *large))
+        entry = _entry(name, source.repo, files, traits, (), _identity(index, files))
         write_json(
             staging / BASE_MANIFEST, manifest_json(entry, staging, f"{source.repo}@{repository.commit}")
         )
 
 
-def _entry(name: str, hub: str, files: tuple[FilePin, ...], traits: Traits, sources: tuple[Any, ...]) -> Base:
+def _index(folder: Path, names: set[str], where: str) -> Index | None:
+    """Return the index of weights in several files, None where they lie in one."""
+    return None if WEIGHTS in names else read_index(folder / INDEX, names, where)
+
+
+def _check_fetched(staging: Path, index: Index, source: HubSource) -> None:
+    """Check weights in several files; an error names the repository, since the staging folder goes."""
+    try:
+        check_weights(staging, index)
+    except IntegrityError as error:
+        name = Path(error.where or "").name
+        raise IntegrityError(error.message, where=f"{name} of {source.label}", remedy=error.remedy) from None
+
+
+def _weights(index: Index | None) -> tuple[str, ...]:
+    return (WEIGHTS,) if index is None else (INDEX, *index.files)
+
+
+def _identity(index: Index | None, files: tuple[FilePin, ...]) -> str | None:
+    return None if index is None else index.identity({pin.name: pin.sha256 for pin in files})
+
+
+def _entry(
+    name: str,
+    hub: str,
+    files: tuple[FilePin, ...],
+    traits: Traits,
+    sources: tuple[Any, ...],
+    identity: str | None,
+) -> Base:
     return Base(
         name=name,
         licence=traits.licence,
@@ -148,8 +193,9 @@ def _entry(name: str, hub: str, files: tuple[FilePin, ...], traits: Traits, sour
         normalise=traits.normalise,
         max_tokens=traits.max_tokens,
         max_positions=traits.max_positions,
-        weights=WEIGHTS,
+        weights=WEIGHTS if identity is None else INDEX,
         tokenizer=TOKENIZER,
+        identity=identity,
     )
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from modwright.catalog.entries import BaseKind, Pooling
+from modwright.catalog.weights import WEIGHTS, require_safe_weights
 from modwright.errors import IntegrityError, UsageError
 from modwright.files import read_json
 
-WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
-REQUIRED_FILES = ("config.json", TOKENIZER, WEIGHTS)
+#: Beside the weights.
+REQUIRED_FILES = ("config.json", TOKENIZER)
 #: Read or handed on where they exist. Code is never among them.
 OPTIONAL_FILES = (
     "tokenizer_config.json",
@@ -26,7 +27,6 @@ OPTIONAL_FILES = (
     "README.md",
     "LICENSE",
 )
-_PICKLES = ("pytorch_model.bin", "model.bin", "pytorch_model.pt", "model.pt")
 _DEFAULT_MAX_TOKENS = 512
 #: Models whose first position embeddings belong to padding, and how many do.
 _PADDED, _PADDING = ("roberta", "xlm-roberta", "mpnet", "camembert"), 2
@@ -44,23 +44,13 @@ class Traits:
     licence: str
 
 
-def require_safe_weights(names: set[str], where: str) -> None:
+def require_files(names: Collection[str], where: str) -> None:
     """Raise UsageError unless the files make a usable base: safetensors, tokenizer and configuration."""
-    if WEIGHTS not in names:
-        pickled = next((name for name in _PICKLES if name in names), None)
-        if pickled:
-            raise UsageError(
-                f"has its weights only as a pickle ('{pickled}'), which is never loaded",
-                where=where,
-                remedy=f"save them as {WEIGHTS} with save_pretrained(..., safe_serialization=True)",
-            )
-        sharded = any(name.endswith(".safetensors") for name in names)
-        found = "has its weights in several files" if sharded else "has no weights"
-        raise UsageError(f"{found}; one {WEIGHTS} is expected", where=where)
+    require_safe_weights(names, where)
     for name in REQUIRED_FILES:
         if name not in names:
             raise UsageError(
-                f"has no {name}", where=where, remedy=f"a base needs {', '.join(REQUIRED_FILES)}"
+                f"has no {name}", where=where, remedy=f"a base needs {', '.join((*REQUIRED_FILES, WEIGHTS))}"
             )
 
 

@@ -72,7 +72,7 @@ def _row(base: catalog.Base, cached: bool) -> dict[str, Any]:
         "licence": base.licence,
         "needs_accepted_terms": base.terms is not None,
         "size_bytes": base.size_bytes,
-        "weights_sha256": base.sha256(base.weights),
+        "weights_sha256": base.weights_sha256,
         "cached": cached,
         "note": base.note,
     }

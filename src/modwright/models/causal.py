@@ -2,7 +2,7 @@
 
 model/causal.json           prompts, windows, adapter's scale: everything that is no weight
 model/config.json           of the base
-model/*.safetensors         the base's weights (or, trained in full, this model's)
+model/model*.safetensors    the base's weights (or, trained in full, this model's): one file, or several with their index
 model/adapter.safetensors   low-rank adapters, where there are some
 model/heads.safetensors     linear heads, where there are some
 tokenizer/tokenizer.json
@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from modwright.artifact import MODEL, TOKENIZER
+from modwright.catalog.weights import INDEX, weight_files
 from modwright.errors import ArtifactError, MissingExtraError, ModwrightError
 from modwright.files import link_or_copy, read_json, write_json
 from modwright.models.adapters import ADAPTER_FILE, merge
@@ -92,9 +93,10 @@ class CausalClassifier:
             network.lm.save_pretrained(model)
             (model / "generation_config.json").unlink(missing_ok=True)
         else:
-            for path in sorted(self.kept.base.glob("*.safetensors*")):
-                if path.name not in (ADAPTER_FILE, HEADS_FILE):
-                    link_or_copy(path, model / path.name)
+            for name in weight_files(self.kept.base):
+                # Weights may share their bytes with other folders; what a person might edit has its own.
+                place = shutil.copyfile if name == INDEX else link_or_copy
+                place(self.kept.base / name, model / name)
             shutil.copyfile(self.kept.base / CONFIG_FILE, model / CONFIG_FILE)
         clean_config(model / CONFIG_FILE)
         if self.kept.adapter:

@@ -13,6 +13,7 @@ import numpy as np
 from modwright import artifact as layout
 from modwright.artifact import Artifact, BaseIdentity
 from modwright.catalog import BaseFolder, Progress, fetch_base
+from modwright.catalog.weights import weight_files
 from modwright.errors import IntegrityError
 from modwright.evaluation.calibration import TargetCalibration
 from modwright.evaluation.thresholds import OperatingPoint
@@ -169,8 +170,8 @@ def _convert(
         module, work / layout.SERVING / CLASSIFIER_FILE, config=model.config, takes_types=module.takes_types
     )
     write_layout(work, schema, _rule(recipe, tokens), recipe.serving.max_batch_tokens)
-    for source in (found.path / "config.json", found.path / found.weights):
-        link_or_copy(source, work / layout.MODEL / source.name)
+    for file in ("config.json", *weight_files(found.path)):
+        link_or_copy(found.path / file, work / layout.MODEL / file)
     on_event(Stage("compare with transformers"))
     return _compared(work, schema, recipe, model, tokenizer, tokens)
 
