@@ -31,7 +31,7 @@ def ensure_graph(base_folder: Path, weights_sha256: str, cache: Path) -> Path:
     """Return the folder of a base's exported graph, exporting it first where the cache has none.
 
     Args:
-        base_folder: holds config.json and model.safetensors.
+        base_folder: holds config.json and safetensors.
         weights_sha256: the base's identity; names the folder in the cache.
         cache: the cache's root.
 

@@ -44,7 +44,7 @@ class EncoderFamily:
     Args:
         recipe: of the family encoder.
         schema: the targets of the rows.
-        base_folder: holds config.json, model.safetensors and tokenizer.json.
+        base_folder: holds config.json, safetensors and tokenizer.json.
         identity: of the base.
         max_tokens: the longest row that the base takes, special tokens included.
         threads: of the finished classifier; 0 takes every usable core.
