@@ -114,7 +114,7 @@ def test_the_conversion_is_the_tokenizer(base, converted):
     ours, theirs = Tokenizer(folder / "tokenizer.json"), Tokenizer(base / "tokenizer.json")
     texts = ["my silly goose\nnear the River", "<|end|>", ""]
     assert ours.plain_ids(texts) == theirs.plain_ids(texts)
-    assert ours.special_texts() == ["<|end|>"]
+    assert ours.control_texts() == ["<|end|>"]
     one, two, three = (len(ours.plain_ids([digits])[0]) for digits in ("1", "12", "123"))
     assert (one, two, three) == (1, 2, 3)  # "smollm" means every digit by itself
 

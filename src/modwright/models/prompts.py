@@ -4,14 +4,17 @@
     body      the text, or prompt and response               one per text
     endings   separator, question, answer                    one per question, the same for every text
 
-A body's text cannot fake a part of the prompt: the separator, and everything the tokenizer reads as a special token, is
+A body's text cannot fake a part of the prompt: the separator, and everything the tokenizer reads as a control token, is
 broken up visibly by a dot after its first character ("<separator>" becomes "<·separator>"), whatever the case of its
-letters. That happens after windows are cut, so that the character spans of an answer are those of the text as it came.
+letters and whatever forms of characters the tokenizer takes for the same. So is, in a pair, what the template says before
+prompt and response ("Answer:"), and in a conversation a role at the beginning of a line ("assistant:"). That happens after
+windows are cut, so that the character spans of an answer are those of the text as it came.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,9 +23,10 @@ from modwright.errors import RecipeError, nearest
 from modwright.models.label_tokens import answer_tokens, in_context
 from modwright.models.tokens import Tokenizer
 from modwright.recipe import PromptRecipe
-from modwright.schema import Input, Schema, Target, TargetKind
+from modwright.schema import Input, Role, Schema, Target, TargetKind
 
 _DOTS = "·•¦"
+_ROLE = re.compile(rf"^\s*(?:{'|'.join(Role)})\s*:", re.IGNORECASE | re.MULTILINE)
 
 
 class Read(StrEnum):
@@ -103,7 +107,10 @@ class Prompts:
         self.read = Read(read)
         self.tokenizer = tokenizer
         self.context_tokens = context_tokens
-        self._marks = _marks(recipe.separator, tokenizer.special_texts())
+        found = [recipe.separator.strip() or recipe.separator, *tokenizer.control_texts()]
+        self._marks = _pattern([text for text in found if text], "")
+        self._dot = _dot_for(found, tokenizer)
+        self._turns = _pattern(_literals(recipe.pair), r"(?<!\w)")
         _check_words(recipe, schema)
         texts: dict[str, list[Target]] = {}
         for target in schema:
@@ -119,16 +126,27 @@ class Prompts:
         for value, spans in zip(inputs, windows, strict=True):
             context = self._context(value)
             texts += [self._body_text(context, value[-1].content[begin:end]) for begin, end in spans]
-        return in_context(self.tokenizer, self._heads[form], texts)
+        found = in_context(self.tokenizer, self._heads[form], texts)
+        # Without a head, a text of no tokens would leave nothing whose state could be read.
+        return found if self.forms[form].head else [ids or self._blank() for ids in found]
 
     def guarded(self, text: str) -> str:
         """Return a text in which nothing can be taken for a part of the prompt."""
-        if self._marks is None:
-            return text
-        pattern, dot = self._marks
-        while pattern.search(text):
-            text = pattern.sub(lambda found: _broken(found[0], dot), text)
+        text = self._broken(self._marks, text)
+        for folded in (_folded, self.tokenizer.normalised):
+            if self._marks is None or not self._marks.search(self.tokenizer.normalised(text)):
+                break
+            text = self._broken(self._marks, folded(text))
         return text
+
+    def _broken(self, pattern: re.Pattern[str] | None, text: str) -> str:
+        """Return a text in which nothing is left that a pattern finds."""
+        while pattern is not None and pattern.search(text):
+            text = pattern.sub(lambda found: _broken(found[0], self._dot), text)
+        return text
+
+    def _blank(self) -> list[int]:
+        return self.tokenizer.plain_ids([" "])[0][:1] or [0]
 
     def _context(self, value: Input) -> str | None:
         """Return the turns before the last, shortened from the beginning; None where there are none."""
@@ -138,7 +156,7 @@ class Prompts:
         text = (
             turns[0].content
             if len(turns) == 1
-            else "\n".join(f"{turn.role}: {turn.content}" for turn in turns)
+            else "\n".join(f"{turn.role}: {self._broken(_ROLE, turn.content)}" for turn in turns)
         )
         (tokens,) = self.tokenizer.spans([text])
         if len(tokens) <= self.context_tokens:
@@ -150,7 +168,8 @@ class Prompts:
     def _body_text(self, context: str | None, text: str) -> str:
         if context is None:
             return _filled(self.recipe.text, {"text": self.guarded(text)})
-        return _filled(self.recipe.pair, {"prompt": self.guarded(context), "response": self.guarded(text)})
+        context, text = (self._broken(self._turns, self.guarded(part)) for part in (context, text))
+        return _filled(self.recipe.pair, {"prompt": context, "response": text})
 
     def _head_text(self, target: Target) -> str:
         words = ",".join(self._words(target).values())
@@ -170,7 +189,10 @@ class Prompts:
             found = list(self._endings(target, read, head))
             places = tuple(endings.setdefault(ending, len(endings)) for ending, _ in found)
             readings.append(Reading(target, read, places, found[0][1]))
-        start = self.tokenizer.leading() + self.tokenizer.plain_ids([head])[0]
+        leading, start = self.tokenizer.leading(), self.tokenizer.plain_ids([head])[0]
+        start = (
+            start if start[: len(leading)] == leading else leading + start
+        )  # instructions may name it themselves
         return Form(tuple(start), tuple(endings), tuple(readings))
 
     def _endings(
@@ -203,18 +225,34 @@ def _filled(template: str, values: Mapping[str, str]) -> str:
     return re.sub(r"\{(\w+)\}", lambda place: values[place[1]], template)
 
 
-def _marks(separator: str, specials: Sequence[str]) -> tuple[re.Pattern[str], str] | None:
-    """Return a pattern of what a text must not hold, and a character that occurs in none of it."""
-    found = [text for text in (separator.strip() or separator, *specials) if text]
-    if not found:
-        return None
-    dot = next((dot for dot in _DOTS if not any(dot in text for text in found)), _DOTS[0])
-    longest_first = sorted(dict.fromkeys(found), key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE), dot
+def _pattern(marks: Sequence[str], before: str) -> re.Pattern[str] | None:
+    """Return a pattern of what a text must not hold, whatever the case; None where that is nothing."""
+    longest_first = sorted(dict.fromkeys(marks), key=len, reverse=True)
+    every = "|".join(map(re.escape, longest_first))
+    return re.compile(f"{before}(?:{every})", re.IGNORECASE) if every else None
+
+
+def _dot_for(marks: Sequence[str], tokenizer: Tokenizer) -> str:
+    """Return a character that occurs in no mark and that the tokenizer leaves as it is."""
+    kept = [dot for dot in _DOTS if dot in tokenizer.normalised(dot)]
+    return next((dot for dot in kept if not any(dot in text for text in marks)), _DOTS[0])
+
+
+def _literals(template: str) -> list[str]:
+    """Return what a template says around its places, where that shows a word."""
+    return [part.strip() for part in re.split(r"\{\w+\}", template) if re.search(r"\w", part)]
+
+
+def _folded(text: str) -> str:
+    """Return a text in its plainest form: compatibility characters as the usual ones, invisible ones left out."""
+    plain = unicodedata.normalize("NFKC", text)
+    return "".join(character for character in plain if unicodedata.category(character) != "Cf")
 
 
 def _broken(mark: str, dot: str) -> str:
-    return mark[0] + dot + mark[1:] if len(mark) > 1 else dot
+    """Put a dot behind the first character that shows."""
+    shown = len(mark) - len(mark.lstrip()) if mark.strip() else 0
+    return mark[: shown + 1] + dot + mark[shown + 1 :] if len(mark) > 1 else dot
 
 
 def _check_words(recipe: PromptRecipe, schema: Schema) -> None:

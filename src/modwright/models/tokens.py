@@ -15,6 +15,7 @@ TOKENIZER_FILE = "tokenizer.json"
 _BLANK = r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2060\ufeff]"
 #: What stands between two sentences: a stop and a blank, a line's end, or a stop of scripts that write no spaces.
 _SENTENCE_BREAK = re.compile(rf"[.!?…]{_BLANK}+|\n{_BLANK}*|[。！？]+{_BLANK}*")
+_BRACKETED = re.compile(r"<\S.*>|\[\S.*\]")
 #: Half a character, as broken JSON escapes give; no tokenizer takes one.
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -77,10 +78,16 @@ class Tokenizer:
         """Return tokens as the vocabulary writes them."""
         return [str(self._backend.id_to_token(token)) for token in ids]
 
-    def special_texts(self) -> list[str]:
-        """Return the texts that the tokenizer reads as special tokens wherever they stand."""
+    def control_texts(self) -> list[str]:
+        """Return the texts that are one token wherever they stand: special ones, and others in brackets ("<think>")."""
         added = self._backend.get_added_tokens_decoder().values()
-        return [token.content for token in added if token.special]
+        return [token.content for token in added if token.special or _BRACKETED.fullmatch(token.content)]
+
+    def normalised(self, text: str) -> str:
+        """Return what the tokenizer makes of a text before it cuts it; many fold forms of characters."""
+        (text,) = _whole([text])
+        normalizer = self._backend.normalizer
+        return text if normalizer is None else str(normalizer.normalize_str(text))
 
     def spans(self, texts: Sequence[str]) -> list[list[TokenSpan]]:
         """Return each text's tokens with their characters, special tokens left out."""
