@@ -126,7 +126,8 @@ for prefix in {rooms!r}:
 #: Rooms that are torch through and through, and say so; imported only where a model is trained or an LLM is loaded.
 TORCH_ROOMS = {
     *("models.answers", "models.causal", "models.decoder", "models.encoder_files", "models.foreign"),
-    *("models.trunk", "training.causal", "training.causal_groups", "training.draws", "training.encoder"),
+    *("models.published_decoder", "models.trunk"),
+    *("training.causal", "training.causal_groups", "training.draws", "training.encoder"),
     *("training.encoder_groups", "training.encoder_running", "training.loop", "training.memory"),
     *("training.optimizer", "training.precision", "training.sequences", "training.sharded"),
     *("training.speed", "training.tuned"),

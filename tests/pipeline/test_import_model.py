@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from modwright.artifact import read_artifact
-from modwright.errors import IntegrityError, RecipeError, SchemaError, SourceError, UsageError
+from modwright.errors import ArtifactError, IntegrityError, RecipeError, SchemaError, SourceError, UsageError
 from modwright.pipeline.evaluate import evaluate
 from modwright.pipeline.import_model import ImportedLabels, import_model
 from modwright.pipeline.published import Published, read_published, target_of
-from modwright.schema import TargetKind, pair_input, text_input
+from modwright.schema import Schema, Target, TargetKind, pair_input, text_input
 from modwright.serving.engine import Engine
 from modwright.settings import Settings
 from modwright.testing import tiny_dataset, tiny_texts, tiny_tokenizer
@@ -96,11 +96,11 @@ def bert(published, tmp_path_factory, settings):
     return bring(published("Bert"), tmp_path_factory.mktemp("brought") / "bert", settings)
 
 
-def pipeline_scores(folder, texts, kind):
+def pipeline_scores(folder, texts, kind, dtype="auto"):
     """Return what transformers' own pipeline says, each text alone: (N, L)."""
     from transformers import pipeline
 
-    ask = pipeline("text-classification", model=str(folder), device="cpu", top_k=None)
+    ask = pipeline("text-classification", model=str(folder), device="cpu", top_k=None, dtype=dtype)
     function = "sigmoid" if kind is TargetKind.MULTI_LABEL else "softmax"
     answers = [ask(text, function_to_apply=function) for text in texts]
     found = [answer[0] if isinstance(answer[0], list) else answer for answer in answers]
@@ -134,6 +134,72 @@ def test_scores_are_those_of_transformers_own_pipeline(published, architecture, 
 def configs_kind(architecture):
     stated = configs()[architecture][1]["problem_type"]
     return TargetKind(stated.removesuffix("_classification"))
+
+
+def test_a_decoder_too_large_for_a_graph_is_run_by_torch(published, tmp_path, settings, monkeypatch):
+    folder = published("Llama")
+    as_graph = bring(folder, tmp_path / "graph", settings)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    monkeypatch.setattr("modwright.pipeline.import_model.LARGEST_GRAPH_BYTES", 1000)
+    large = bring(folder, tmp_path / "large", settings)
+    assert read_artifact(large.folder).family == "causal"
+    assert not (large.folder / "serving").exists()
+    assert (large.folder / "model/model.safetensors").samefile(folder / "model.safetensors")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    inputs = [text_input(text) for text in [*TEXTS, " ".join(TEXTS * 3)]]
+    inputs += [pair_input("the river", "silly goose"), pair_input("the river " * 60, "silly goose " * 40)]
+    engines = [Engine.load(one.folder, threads=1) for one in (as_graph, large)]
+    found, wanted = (engine.calibrated(inputs) for engine in reversed(engines))
+    assert np.abs(found.values["moderation"] - wanted.values["moderation"]).max() < 1e-5
+    assert (found.windows == wanted.windows).all()
+    assert found.windows.max() > 1
+    assert (found.spans["moderation"] == wanted.spans["moderation"]).all()
+    alone = [engines[1].calibrated([value]).values["moderation"][0] for value in inputs]
+    assert np.abs(found.values["moderation"] - np.array(alone)).max() < 1e-5
+    assert bring(folder, tmp_path / "again", settings).artifact.id == large.artifact.id
+
+
+def test_an_encoder_too_large_for_a_graph_is_refused(published, tmp_path, settings, monkeypatch):
+    monkeypatch.setattr("modwright.pipeline.import_model.LARGEST_GRAPH_BYTES", 1000)
+    with pytest.raises(UsageError, match=r"graph would take .* GB"):
+        bring(published("Bert"), tmp_path / "out", settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_large_decoder_in_several_bf16_files_keeps_them(published, tmp_path, settings, monkeypatch):
+    import torch
+    from safetensors import safe_open
+    from transformers import LlamaForSequenceClassification
+
+    monkeypatch.setattr("modwright.pipeline.import_model.LARGEST_GRAPH_BYTES", 1000)
+    folder = tmp_path / "shards"
+    shutil.copytree(published("Llama"), folder)
+    model = LlamaForSequenceClassification.from_pretrained(folder, dtype=torch.bfloat16)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="8KB")
+    found = bring(folder, tmp_path / "out", settings)
+    files = sorted(path.name for path in (found.folder / "model").glob("*.safetensors"))
+    assert len(files) > 1
+    with safe_open(found.folder / "model" / files[0], "pt") as file:
+        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.bfloat16}  # noqa: SIM118
+    scores = Engine.load(found.folder, threads=1).calibrated([text_input(text) for text in TEXTS])
+    expected = pipeline_scores(folder, TEXTS, TargetKind.MULTI_LABEL, torch.float32)
+    assert np.abs(scores.values["moderation"] - expected).max() < 1e-4
+
+
+def test_a_large_decoder_that_does_not_fit_its_labels_is_refused(published, tmp_path, settings, monkeypatch):
+    from modwright.models.published_decoder import PublishedDecoder
+
+    monkeypatch.setattr("modwright.pipeline.import_model.LARGEST_GRAPH_BYTES", 1000)
+    folder = bring(published("Llama"), tmp_path / "out", settings).folder
+    schema = read_artifact(folder).schema
+    own = schema.target("moderation")
+    turned = Schema((Target(own.name, own.kind, own.labels[::-1], own.negative_labels),))
+    with pytest.raises(ArtifactError, match="the logits are"):
+        PublishedDecoder.load(folder, turned)
+    (folder / "model/decoder.json").unlink()
+    with pytest.raises(ArtifactError):
+        PublishedDecoder.load(folder, schema)
 
 
 def test_the_artifact_says_where_it_came_from(bert, published):
@@ -252,6 +318,54 @@ def test_labels_are_renamed_or_named_by_a_schema(bert):
     assert target(named=named).labels == LABELS
     with pytest.raises(UsageError, match="has 1 labels"):
         target(Published("X", ("toxic",), None), named=named)
+
+
+NAMED = Schema((Target("m", TargetKind.MULTI_LABEL, LABELS, ("safe",)),))
+
+
+def test_a_schema_that_names_the_models_own_labels_does_not_move_them():
+    own = Published("X", ("safe", "threat", "insult"), None)
+    assert target(own, named=NAMED).labels == ("safe", "threat", "insult")
+    assert target(own, named=NAMED).negative_labels == ("safe",)
+    numbered = Published("X", ("LABEL_0", "LABEL_1", "LABEL_2"), None)
+    renamed = target(
+        numbered, renames={"LABEL_0": "safe", "LABEL_1": "threat", "LABEL_2": "insult"}, named=NAMED
+    )
+    assert renamed.labels == ("safe", "threat", "insult")
+
+
+def test_a_schema_that_would_move_some_of_the_labels_is_refused():
+    with pytest.raises(UsageError, match="'threat' is the model's label 0, the schema's 1"):
+        target(Published("X", ("threat", "insults", "safe"), None), named=NAMED)
+
+
+def test_a_schema_does_not_turn_a_softmax_into_sigmoids_unasked():
+    single = Published("X", ("LABEL_0", "LABEL_1", "LABEL_2"), "single_label_classification")
+    with pytest.raises(UsageError, match=r"says single_label.*--kind"):
+        target(single, named=NAMED)
+    assert target(single, named=NAMED, kind=TargetKind.MULTI_LABEL).kind is TargetKind.MULTI_LABEL
+    with pytest.raises(UsageError, match="'regression'"):
+        target(Published("X", THREE.labels, "regression"), named=NAMED)
+    assert target(THREE, named=NAMED).kind is TargetKind.MULTI_LABEL
+
+
+def test_a_softmax_over_one_label_is_refused():
+    with pytest.raises((UsageError, SchemaError), match="toxic"):
+        target(Published("X", ("toxic",), None), kind=TargetKind.SINGLE_LABEL)
+
+
+def test_a_kind_against_the_models_own_is_told(bert, published, tmp_path, settings):
+    labels = ImportedLabels(kind=TargetKind.SINGLE_LABEL)
+    found = bring(published("Bert"), tmp_path / "model", settings, labels)
+    assert any("says multi_label" in note for note in found.notes)
+    assert not any("says multi_label" in note for note in bert.notes)
+
+
+def test_many_labels_keep_the_order_of_their_numbers(tmp_path):
+    names = {str(place): f"label {place}" for place in sorted(range(12), key=str)}
+    config = {"architectures": ["BertForSequenceClassification"], "id2label": names}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert read_published(tmp_path).labels == tuple(f"label {place}" for place in range(12))
 
 
 def test_a_config_must_be_a_classifiers_with_whole_labels(tmp_path):

@@ -100,7 +100,7 @@ class EncoderClassifier:
             ArtifactError: a part is missing, malformed, or does not fit the schema or the other parts.
         """
         try:
-            rule, max_batch_tokens = _read_layout(folder / MODEL / LAYOUT_FILE, schema)
+            rule, max_batch_tokens = read_layout(folder / MODEL / LAYOUT_FILE, schema)
             tokenizer = Tokenizer(folder / TOKENIZER / TOKENIZER_FILE)
             path = folder / SERVING / CLASSIFIER_FILE
             graph = LogitsGraph(path, threads=threads, bulk=bulk)
@@ -148,12 +148,14 @@ def combined(
     return values, deciding
 
 
-def write_layout(folder: Path, schema: Schema, rule: InputRule, max_batch_tokens: int) -> None:
-    """Write `encoder.json` into an artifact folder's `model/`, which is made."""
+def write_layout(
+    folder: Path, schema: Schema, rule: InputRule, max_batch_tokens: int, *, file: str = LAYOUT_FILE
+) -> None:
+    """Write `encoder.json`, or a file of another name, into an artifact folder's `model/`, which is made."""
     (folder / MODEL).mkdir(parents=True, exist_ok=True)
     window = rule.window
     write_json(
-        folder / MODEL / LAYOUT_FILE,
+        folder / MODEL / file,
         {
             "columns": columns(schema),
             "window": {
@@ -169,7 +171,13 @@ def write_layout(folder: Path, schema: Schema, rule: InputRule, max_batch_tokens
     )
 
 
-def _read_layout(path: Path, schema: Schema) -> tuple[InputRule, int]:
+def read_layout(path: Path, schema: Schema) -> tuple[InputRule, int]:
+    """Return what `write_layout` wrote: inputs to rows, and the tokens of a batch.
+
+    Raises:
+        ArtifactError: the logits are not the schema's labels in its order.
+        SchemaError, LookupError, TypeError, ValueError: it is malformed.
+    """
     layout: Mapping[str, Any] = read_json(path)
     check_keys(layout, {"columns", "window", "context_share", "pair", "max_batch_tokens"}, str(path))
     window = layout["window"]

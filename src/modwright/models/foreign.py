@@ -34,8 +34,12 @@ TOKENIZED = (
 )
 
 
-def load_published(folder: Path) -> Any:
+def load_published(folder: Path, *, attention: str = "eager") -> Any:
     """Return a sequence classifier in float32, every weight of it from the folder.
+
+    Args:
+        folder: with config.json and safetensors.
+        attention: "eager" to export, "sdpa" to score.
 
     Raises:
         SourceError: transformers does not know or cannot load it; code that came with it is not run.
@@ -48,7 +52,7 @@ def load_published(folder: Path) -> Any:
         model, told = transformers.AutoModelForSequenceClassification.from_pretrained(
             folder,
             dtype=torch.float32,
-            attn_implementation="eager",
+            attn_implementation=attention,
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from modwright.artifact import Artifact
+from modwright.artifact import MODEL, Artifact
 from modwright.errors import ArtifactError, nearest
 from modwright.models.encoder import EncoderClassifier
 from modwright.models.frozen import FrozenClassifier
 from modwright.schema import Classifier
 
 FAMILIES = ("frozen", "encoder", "causal")
+#: Tells a decoder that was published with its head from one that was trained here.
+DECODER_FILE = "decoder.json"
 
 
 def load_classifier(folder: Path, artifact: Artifact, *, threads: int = 0, bulk: bool = False) -> Classifier:
@@ -27,8 +29,12 @@ def load_classifier(folder: Path, artifact: Artifact, *, threads: int = 0, bulk:
         return EncoderClassifier.load(folder, artifact.schema, threads=threads, bulk=bulk)
     if artifact.family == "causal":
         # By name: nothing that serves the other families may reach torch by an import.
-        causal = importlib.import_module("modwright.models.causal")
-        loaded: Classifier = causal.CausalClassifier.load(folder, artifact.schema, threads=threads, bulk=bulk)
+        published = f"{MODEL}/{DECODER_FILE}" in artifact.files
+        room, name = (
+            ("published_decoder", "PublishedDecoder") if published else ("causal", "CausalClassifier")
+        )
+        reader = getattr(importlib.import_module(f"modwright.models.{room}"), name)
+        loaded: Classifier = reader.load(folder, artifact.schema, threads=threads, bulk=bulk)
         return loaded
     raise ArtifactError(
         f"unknown family '{artifact.family}'", where=str(folder), remedy=nearest(artifact.family, FAMILIES)

@@ -14,14 +14,14 @@ from modwright import artifact as layout
 from modwright.artifact import Artifact, BaseIdentity
 from modwright.catalog import BaseFolder, Progress, fetch_base
 from modwright.catalog.weights import weight_files
-from modwright.errors import IntegrityError
+from modwright.errors import IntegrityError, UsageError
 from modwright.evaluation.calibration import TargetCalibration
 from modwright.evaluation.thresholds import OperatingPoint
 from modwright.files import link_or_copy, refuse_unfit, sha256_file, staged_folder
 from modwright.models.encoder import CLASSIFIER_FILE, EncoderClassifier, write_layout
 from modwright.models.encoder_inputs import InputRule
 from modwright.models.joined_inputs import JoinedRule
-from modwright.models.tokens import TOKENIZER_FILE
+from modwright.models.tokens import TOKENIZER_FILE, Tokenizer
 from modwright.models.windows import SingleLabelRule, WindowRule
 from modwright.pipeline.import_card import imported_card
 from modwright.pipeline.published import Published, read_published, target_of
@@ -30,6 +30,7 @@ from modwright.pipeline.writing import Parts, probe, write_artifact
 from modwright.recipe import AS_PAIR, ImportRecipe, load_import_recipe
 from modwright.schema import (
     MODERATION_TARGET,
+    Classifier,
     Input,
     Schema,
     Target,
@@ -43,10 +44,12 @@ from modwright.training.events import Event, Stage, Warned
 
 #: Largest difference of a score from what transformers' own pipeline says.
 TOLERANCE = 1e-4
+#: A graph holds float32 weights in one file, and protobuf writes less than 2 GiB. What is larger runs in torch.
+LARGEST_GRAPH_BYTES = 2_000_000_000
 #: What a dataset's id is where nobody knows the rows.
 UNKNOWN_DATASET = "unknown"
 AS_PUBLISHED = "given on import; nothing was measured"
-_FAMILY = "encoder"
+_FLOAT32_BYTES = 4
 _COMPARED = ("You are a silly goose.", "The library opens at ten on Sunday, near the quiet river.", "Honk!")
 _PAIRS = (
     ("Why do geese honk?", "To talk to each other."),
@@ -109,10 +112,12 @@ def import_model(
     """Turn a folder or hub id with a transformers sequence classifier into an artifact folder.
 
     Its head, labels and tokenizer stay what they are. The graph is compared with torch at several shapes, the finished
-    classifier with what transformers says of the same texts, and a fresh process with both.
+    classifier with what transformers says of the same texts, and a fresh process with both. A decoder that is too large
+    for a graph keeps its weights as they lie on disk and is run by torch: an artifact of the family `causal`.
 
     Raises:
-        UsageError: no classifier, pickled weights, weights that are missing, or labels whose kind cannot be known.
+        UsageError: no classifier, pickled weights, weights that are missing, labels whose kind cannot be known, or an
+            encoder that is too large for a graph.
         SchemaError, RecipeError, NotFoundError, SourceError, MissingExtraError: as the stages raise them.
         IntegrityError: graph or tokenizer do not give what transformers gives.
     """
@@ -132,8 +137,7 @@ def import_model(
     schema = Schema((target,))
     tokens = min(recipe.window.max_tokens, found.max_tokens, found.max_positions)
     with tempfile.TemporaryDirectory(prefix="modwright-") as work:
-        drift = _convert(found, Path(work), schema, recipe, tokens, on_event)
-        classifier = EncoderClassifier.load(Path(work), schema, threads=settings.threads, bulk=True)
+        classifier, drift = _convert(found, Path(work), schema, recipe, tokens, settings.threads, on_event)
         tokenizer_sha256 = sha256_file(Path(work) / layout.TOKENIZER / TOKENIZER_FILE)
         identity = BaseIdentity(
             found.name.replace("/", "--"), found.weights_sha256, tokenizer_sha256, found.licence
@@ -155,25 +159,54 @@ def _convert(
     schema: Schema,
     recipe: ImportRecipe,
     tokens: int,
+    threads: int,
     on_event: Callable[[Event], None],
-) -> float:
-    """Write the model's parts below a folder and return the largest difference of a score from transformers' own."""
-    from modwright.models.export_encoder import export_classifier
+) -> tuple[Classifier, float]:
+    """Return the classifier, its parts below a folder, and its largest difference from transformers' own scores."""
     from modwright.models.foreign import PublishedLogits, load_published, write_tokenizer
 
     on_event(Stage("load with transformers"))
     model = load_published(found.path)
     tokenizer = write_tokenizer(found.path, work / layout.TOKENIZER / TOKENIZER_FILE)
-    on_event(Stage("export the graph and compare it with torch"))
     module = PublishedLogits(model, tokenizer.model_input_names).eval()
-    export_classifier(
-        module, work / layout.SERVING / CLASSIFIER_FILE, config=model.config, takes_types=module.takes_types
-    )
-    write_layout(work, schema, _rule(recipe, tokens), recipe.serving.max_batch_tokens)
+    rule, most = _rule(recipe, tokens), recipe.serving.max_batch_tokens
+    graph_bytes = _FLOAT32_BYTES * sum(weight.numel() for weight in model.parameters())
+    if graph_bytes <= LARGEST_GRAPH_BYTES:
+        on_event(Stage("export the graph and compare it with torch"))
+        _export(module, found, work)
+        write_layout(work, schema, rule, most)
+        classifier: Classifier = EncoderClassifier.load(work, schema, threads=threads, bulk=True)
+    elif module.pools_last:
+        classifier = _decoder(model, found, work, schema, rule, most)
+    else:
+        raise UsageError(
+            f"its graph would take {graph_bytes / 1e9:.1f} GB, and {LARGEST_GRAPH_BYTES / 1e9:g} GB is the most that a "
+            "graph in one file holds",
+            where=str(found.path),
+            remedy="bring a smaller model; decoders with a linear head `score` need no graph",
+        )
+    on_event(Stage("compare with transformers"))
+    return classifier, _compared(classifier, recipe, model, tokenizer, tokens)
+
+
+def _export(module: Any, found: BaseFolder, work: Path) -> None:
+    from modwright.models.export_encoder import export_classifier
+
+    config, graph = module.model.config, work / layout.SERVING / CLASSIFIER_FILE
+    export_classifier(module, graph, config=config, takes_types=module.takes_types)
     for file in ("config.json", *weight_files(found.path)):
         link_or_copy(found.path / file, work / layout.MODEL / file)
-    on_event(Stage("compare with transformers"))
-    return _compared(work, schema, recipe, model, tokenizer, tokens)
+
+
+def _decoder(
+    model: Any, found: BaseFolder, work: Path, schema: Schema, rule: InputRule, max_batch_tokens: int
+) -> Classifier:
+    """Return a classifier that torch runs, over the weights as they lie there."""
+    from modwright.models.published_decoder import PublishedDecoder
+
+    path = work / layout.TOKENIZER / TOKENIZER_FILE
+    model.set_attn_implementation("sdpa")
+    return PublishedDecoder(schema, Tokenizer(path), model, rule, max_batch_tokens, found.path, path)
 
 
 def _rule(recipe: ImportRecipe, tokens: int) -> InputRule:
@@ -184,12 +217,10 @@ def _rule(recipe: ImportRecipe, tokens: int) -> InputRule:
     return InputRule(window, share) if pair == AS_PAIR else JoinedRule(window, share, pair)
 
 
-def _compared(
-    work: Path, schema: Schema, recipe: ImportRecipe, model: Any, tokenizer: Any, tokens: int
-) -> float:
+def _compared(classifier: Classifier, recipe: ImportRecipe, model: Any, tokenizer: Any, tokens: int) -> float:
     from modwright.models.foreign import published_scores
 
-    (target,) = schema.targets
+    (target,) = classifier.schema.targets
     texts: list[Any] = list(_COMPARED)
     inputs: list[Input] = [text_input(text) for text in _COMPARED]
     for prompt, response in _PAIRS:
@@ -197,7 +228,6 @@ def _compared(
         template = recipe.input.pair
         joined = template.replace("{prompt}", prompt).replace("{response}", response)
         texts.append((prompt, response) if template == AS_PAIR else joined)
-    classifier = EncoderClassifier.load(work, schema, threads=1)
     short = [
         place
         for place, text in enumerate(texts)
@@ -221,7 +251,7 @@ def _compared(
 
 def _parts(
     recipe: ImportRecipe,
-    classifier: EncoderClassifier,
+    classifier: Classifier,
     identity: BaseIdentity,
     name: str,
     published: Published,
@@ -232,7 +262,7 @@ def _parts(
     thresholds = dict.fromkeys(target.flaggable if multi else (), recipe.decision.threshold)
     point = OperatingPoint(DEFAULT_OPERATING_POINT, AS_PUBLISHED, {target.name: thresholds})
     return Parts(
-        family=_FAMILY,
+        family="encoder" if isinstance(classifier, EncoderClassifier) else "causal",
         recipe=recipe,
         classifier=classifier,
         bases=(identity,),
@@ -265,6 +295,8 @@ def _notes(published: Published, target: Target) -> tuple[str, ...]:
         notes.append(
             f"every text will be flagged with one of {', '.join(target.labels)}; name the harmless one with --negative"
         )
+    if published.problem_type is not None and not published.problem_type.startswith(target.kind):
+        notes.append(f"config.json says {published.problem_type}, it was brought in as {target.kind}")
     return tuple(notes)
 
 

@@ -84,29 +84,52 @@ def target_of(
         kind: None takes what `problem_type` says; one label alone can only be a sigmoid.
         negative: labels, by their new names, that say "nothing wrong"; empty takes `safe` where it occurs.
         renames: the model's label to a better name.
-        named: a schema of one target whose labels stand for the model's, in the order of its logits.
+        named: a schema of one target whose labels stand for the model's, in the order of its logits; where they are the
+            model's own names, its order stays.
 
     Raises:
-        UsageError: the kind cannot be known, or `named` has another number of labels.
+        UsageError: the kind cannot be known, or `named` has another number of labels, another kind, or labels of the
+            model at other places.
         SchemaError: a rename of an unknown label, or names that contradict each other.
     """
     for old in renames:
         if old not in published.labels:
             raise SchemaError(f"the model has no label '{old}'", remedy=nearest(old, published.labels))
     labels = tuple(renames.get(label, label) for label in published.labels)
-    if named is not None:
-        (own,) = named.targets if len(named.targets) == 1 else (None,)
-        if own is None or len(own.labels) != len(labels):
+    chosen = _kind(published, kind, named)
+    if named is None:
+        return Target.create(name, chosen, labels, tuple(negative) or None)
+    own = _own(named, labels)
+    return Target(own.name, chosen, _placed(own, labels), tuple(negative) or own.negative_labels)
+
+
+def _own(named: Schema, labels: Sequence[str]) -> Target:
+    """Return the one target of a schema, which has a name for every label."""
+    own = named.targets[0]
+    if len(named.targets) != 1 or len(own.labels) != len(labels):
+        raise UsageError(
+            f"the model has {len(labels)} labels ({_listed(labels)}), the schema names "
+            f"{sum(len(target.labels) for target in named)}",
+            where="--schema",
+        )
+    return own
+
+
+def _placed(own: Target, labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the schema's labels in the order of the logits: where the model knows the names, it knows their places."""
+    if set(labels) == set(own.labels):
+        return tuple(labels)
+    for place, label in enumerate(labels):
+        if label in own.labels and own.index(label) != place:
             raise UsageError(
-                f"the model has {len(labels)} labels ({_listed(labels)}), the schema names "
-                f"{sum(len(target.labels) for target in named)}",
+                f"'{label}' is the model's label {place}, the schema's {own.index(label)}",
                 where="--schema",
+                remedy="name the labels in the model's order, or all of them as it does",
             )
-        return Target(own.name, kind or own.kind, own.labels, tuple(negative) or own.negative_labels)
-    return Target.create(name, _kind(published, kind), labels, tuple(negative) or None)
+    return own.labels
 
 
-def _kind(published: Published, wanted: TargetKind | None) -> TargetKind:
+def _kind(published: Published, wanted: TargetKind | None, named: Schema | None) -> TargetKind:
     stated = published.problem_type
     known = _KINDS.get(stated or "")
     if len(published.labels) == 1:
@@ -117,7 +140,14 @@ def _kind(published: Published, wanted: TargetKind | None) -> TargetKind:
             where=CONFIG,
             remedy="where its logits are a classifier's, give --kind multi_label or --kind single_label",
         )
-    chosen = wanted or known
+    said = named.targets[0].kind if named is not None else None
+    if wanted is None and None not in (known, said) and known is not said:
+        raise UsageError(
+            f"config.json says {known}, the schema {said}",
+            where="--schema",
+            remedy=f"give --kind {known} to follow the model, --kind {said} if its card says that config.json is wrong",
+        )
+    chosen = wanted or known or said
     if chosen is not None:
         return chosen
     raise UsageError(
