@@ -242,3 +242,28 @@ def test_a_resolved_recipe_written_as_toml_is_the_same_recipe(name, overrides, t
     recipe = load_recipe(name, overrides)
     (tmp_path / "resolved.toml").write_text(recipe.to_toml())
     assert load_recipe(str(tmp_path / "resolved.toml")) == recipe
+
+
+@pytest.mark.parametrize(
+    ("recipe", "override", "remedy"),
+    [
+        (
+            "fast",
+            "epochs=3",
+            "'training.epochs' is for the families 'encoder' and 'causal', this recipe's is 'frozen'",
+        ),
+        ("fast", "training.epochs=3", "'training.epochs' is for the families 'encoder' and 'causal'"),
+        ("fast", "trackers.tensorboard=true", "'trackers.tensorboard' is for the families"),
+        ("fast", "validation.method=holdout", "'validation.method' is for the families"),
+        ("balanced", "bases=[]", "'bases' is for the family 'frozen', this recipe's is 'encoder'"),
+        ("balanced", "head.folds=3", "'head.folds' is for the family 'frozen'"),
+        ("balanced", "shards.processes=8", "'shards.processes' is for the family 'causal'"),
+        ("balanced", "epoch=3", "did you mean 'epochs'?"),
+        ("balanced", "targets={q={lss=1}}", "did you mean 'loss'?"),
+        ("fast", "zz=1", "known: bases, data, embedding, evaluation, family, head, seed, training, window"),
+    ],
+)
+def test_a_key_of_another_family_or_a_near_one_is_named(recipe, override, remedy):
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(recipe, [override])
+    assert remedy in str(caught.value)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from modwright.errors import RecipeError, nearest
 from modwright.recipe.data import DataRecipe, DataSection
+from modwright.recipe.hints import family_of, known_keys, unknown_key
 from modwright.recipe.imported import ImportRecipe
 from modwright.recipe.model import FAMILIES, KeptRecipe, Recipe
 
@@ -170,7 +171,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
             tables_here = [known for known, inner in table.items() if isinstance(inner, dict)]
             raise RecipeError(
                 f"override '{override}': there is no table '{'.'.join(tables[: depth + 1])}'",
-                remedy=nearest(name, tables_here),
+                remedy=unknown_key(name, tables_here, key.strip(), data.get("family")),
             )
         table = value
     table[last] = _value(text)
@@ -209,23 +210,12 @@ def _explained(error: ValidationError, model: type[BaseModel], where: str, remed
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        *path, key = first["loc"]
-        known = _known_keys(model, path)
-        return RecipeError(f"unknown key '{place}'", where=where, remedy=nearest(str(key), known))
+        known = known_keys(model, first["loc"][:-1])
+        return RecipeError(
+            f"unknown key '{place}'",
+            where=where,
+            remedy=unknown_key(str(first["loc"][-1]), known, place, family_of(model)),
+        )
     if first["type"] == "missing":
         return RecipeError(f"key '{place}' is missing", where=where, remedy=remedy)
     return RecipeError(f"key '{place}' is {first['input']!r}: {first['msg']}", where=where)
-
-
-def _known_keys(model: Any, path: Sequence[int | str]) -> list[str]:
-    for part in path:
-        if isinstance(part, str):
-            model = _table_below(model.model_fields[part].annotation)
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _table_below(annotation: Any) -> Any:
-    """Return the model inside `Model`, `list[Model]`, `Model | None` and the like."""
-    while not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-        annotation = annotation.__args__[0]
-    return annotation
