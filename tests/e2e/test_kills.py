@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 kills = importlib.import_module("kills")
 
 
+@pytest.mark.real
 def test_a_killed_training_ends_with_the_undisturbed_id(tmp_path):
     number, case = 4, kills.CASES["causal, adapters"]
     ground = kills.Ground.made(tmp_path, [case], rows=40)

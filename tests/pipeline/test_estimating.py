@@ -47,7 +47,7 @@ def home(tmp_path_factory, tiny_cache, tiny_base, new_home):
     return new_home(tmp_path_factory.mktemp("estimating"))
 
 
-@pytest.mark.parametrize("method", ["folds", "holdout"])
+@pytest.mark.parametrize("method", [pytest.param("folds", marks=pytest.mark.real), "holdout"])
 def test_steps_and_tokens_are_those_of_the_run_and_the_time_is_spanned(
     tmp_path, home, tiny_base_folder, method
 ):

@@ -109,7 +109,10 @@ def pipeline_scores(folder, texts, kind, dtype="auto"):
     )
 
 
-@pytest.mark.parametrize("architecture", ["Bert", "DistilBert", "Roberta", "Llama"])
+@pytest.mark.parametrize(
+    "architecture",
+    ["Bert", "Llama", *(pytest.param(name, marks=pytest.mark.real) for name in ("DistilBert", "Roberta"))],
+)
 def test_scores_are_those_of_transformers_own_pipeline(published, architecture, tmp_path, settings, request):
     folder = published(architecture)
     result = (

@@ -96,6 +96,7 @@ def test_a_missing_piece_is_an_error_that_lists_the_others(runs, tmp_path):
         read_pieces(tmp_path, "state", {})
 
 
+@pytest.mark.real
 def test_kills_change_nothing(runs, tmp_path):
     _, err = finish(start(tmp_path, "killed=3"), expected=1)
     assert "process 1 of 2" in err
