@@ -17,6 +17,8 @@ from docs_pages import PAGES, ROOT, steps
 from modwright.cli.app import load_commands
 
 WALKED = [ROOT / "README.md", ROOT / "docs" / "tutorial" / "first-model.md"]
+TRAIN_AND_WATCH = ROOT / "docs" / "how-to" / "train-and-watch.md"
+QA_MODERATION = ROOT / "docs" / "how-to" / "qa-moderation.md"
 MODWRIGHT = [sys.executable, "-c", "from modwright.cli import main; main()"]
 
 
@@ -141,6 +143,20 @@ def near(found, expected):
     if isinstance(expected, dict):
         return found.keys() == expected.keys() and all(near(found[key], expected[key]) for key in expected)
     return found == pytest.approx(expected, abs=0.05) if isinstance(expected, float) else found == expected
+
+
+@pytest.mark.parametrize("page", [TRAIN_AND_WATCH, QA_MODERATION], ids=named)
+def test_a_page_that_trains_a_real_base_makes_its_dataset(page, tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "docs" / "examples", tmp_path / "docs" / "examples")
+    monkeypatch.chdir(tmp_path)
+    made = [step for step in steps(page) if step.writes or step.command[:2] == ["modwright", "data"]]
+    for step in made:
+        if step.writes:
+            (tmp_path / step.writes[0]).write_text(step.writes[1], encoding="utf-8")
+        else:
+            run(step.command[1:])
+    last = made[-1].command
+    assert (tmp_path / last[last.index("--out") + 1] / "dataset.json").is_file()
 
 
 @pytest.mark.real
