@@ -220,6 +220,11 @@ def test_tiny_data_is_learnt(base, overrides, least):
     assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
 
 
+def test_a_head_that_nothing_trains_is_refused():
+    with pytest.raises(RecipeError, match=r"method = .none. trains no head"):
+        tiny_causal_recipe("tiny", "adapter.method=none", "answer.read=head")
+
+
 def test_zero_shot_is_only_calibrated(base):
     rows = rows_of(60)
     family = family_of(base, "adapter.method=none")

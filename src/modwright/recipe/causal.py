@@ -121,6 +121,14 @@ class CausalRecipe(CommonRecipe):
     shards: ShardsRecipe
     trackers: TrackersRecipe
 
+    @model_validator(mode="after")
+    def _has_answers(self) -> CausalRecipe:
+        if self.adapter.method == "none" and self.answer.read == "head":
+            raise ValueError(
+                'adapter.method = "none" trains no head, so answer.read = "head" has none to read'
+            )
+        return self
+
     @property
     def base_names(self) -> tuple[str, ...]:
         """Return the name of the one base."""
