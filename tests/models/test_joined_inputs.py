@@ -10,7 +10,7 @@ from modwright.models.joined_inputs import JoinedRule
 from modwright.models.tokens import Tokenizer
 from modwright.models.windows import SingleLabelRule, WindowRule
 from modwright.schema import Message, Role, pair_input, text_input
-from modwright.testing import NEUTRAL_WORDS, tiny_tokenizer
+from modwright.testing import NEUTRAL_WORDS, tiny_byte_tokenizer, tiny_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +68,27 @@ def test_no_row_is_too_long_and_no_word_of_the_response_is_lost(tokenizer, first
         covered |= set(range(begin, end))
     missing = [c for place, c in enumerate(response) if place not in covered]
     assert not "".join(missing).strip()
+
+
+class Patient(Tokenizer):
+    """Does not go on for ever."""
+
+    asked = 0
+
+    def spans(self, texts):
+        """Count."""
+        self.asked += 1
+        assert self.asked < 200
+        return super().spans(texts)
+
+
+@pytest.mark.parametrize("pair", ["{prompt} {response}", "Q: {prompt}\nA: {response}", "{response}"])
+@pytest.mark.parametrize("prompt", ["🪿" * 30, "🪿", "a\u0301" * 40, "\x00" * 40])
+def test_a_prompt_of_characters_of_many_tokens_is_shortened(tmp_path, prompt, pair):
+    tiny_byte_tokenizer().save(str(tmp_path / "tokenizer.json"))
+    tokenizer = Patient(tmp_path / "tokenizer.json")
+    for response in ("the river " * 2, "the river " * 12, "🪿" * 9):
+        found = rule(24, pair).encode([pair_input(prompt, response)], tokenizer)
+        assert found.lengths.max() <= 24
+        covered = {place for begin, end in found.spans.tolist() for place in range(begin, end)}
+        assert {place for place, said in enumerate(response) if not said.isspace()} <= covered

@@ -65,7 +65,9 @@ class JoinedRule(InputRule):
         text = self._filled(context, part)
         while context and (excess := tokenizer.lengths([text])[0] - self.window.tokens) > 0:
             (tokens,) = tokenizer.spans([context])
-            context = context[tokens[excess].begin :] if excess < len(tokens) else ""
+            # One character may be several tokens: whatever begins where the context does takes nothing away.
+            begin = next((token.begin for token in tokens[excess:] if token.begin > 0), len(context))
+            context = context[begin:]
             text = self._filled(context, part)
         return text
 
