@@ -12,12 +12,16 @@ from modwright.errors import DataError, RecipeError
 from modwright.evaluation.calibration import fit_calibration
 from modwright.evaluation.thresholds import choose_thresholds
 from modwright.testing import TINY_SCHEMA, tiny_rows
+from modwright.training.dealing import deal
 from modwright.training.events import Looked, Resumed, RunStarted, Stage, Step, Warned, follow
+from modwright.training.history import best_together
+from modwright.training.looking import Look
 from modwright.training.rows import TrainingRows
 from modwright.training.tuned import fit_tuned
 
 ROWS, OTHERS = tiny_rows(60), tiny_rows(40, seed=9)
 FOLDS, HOLDOUT = "validation.method=folds", "validation.method=holdout"
+BEST = "validation.keep=best"
 
 
 def fitted(*overrides, rows=ROWS, recipe=None, family=None, **more):
@@ -79,8 +83,6 @@ def test_the_final_run_is_as_long_as_the_folds_were_at_their_best(monkeypatch):
     wanted = {}
 
     def scripted(self, scores):
-        from modwright.training.looking import Look
-
         run = wanted[self] = wanted.get(self) or [next(best), -1]
         run[1] += 1
         return Look(1.0, {}, float([0, 5, 8, 10][run[1]] == run[0]))
@@ -95,6 +97,75 @@ def test_the_final_run_is_as_long_as_the_folds_were_at_their_best(monkeypatch):
     last = of(Step, events)[-1]
     assert (last.number, last.epoch) == (8, 1.0)
     assert last.learning_rate > 0.3 * 0.02  # the schedule is that of the whole run
+
+
+class Recorded:
+    """A family whose looks have scripted values, run after run, and are recorded."""
+
+    def __init__(self, monkeypatch, values):
+        self.values, self.scores = values, []
+
+        def look(judge, scores):
+            run = next((one for one in self.scores if one[0] is judge), None)
+            if run is None:
+                run = (judge, [])
+                self.scores.append(run)
+            run[1].append(scores)
+            return Look(1.0, {}, self.values[len(self.scores) - 1][len(run[1]) - 1])
+
+        monkeypatch.setattr("modwright.training.tuned.Judge.look", look)
+
+
+@pytest.mark.parametrize(
+    ("values", "place"),
+    [
+        (
+            [(0, 3, 1, 0), (0, 1, 3, 0), (0, 2, 1, 0)],
+            1,
+        ),  # 6, 5: the second look of all, although fold 2 liked its third
+        ([(5, 4, 1, 0), (5, 4, 6, 0), (5, 4, 1, 0)], 0),
+        ([(0, 0, 0, 1)] * 3, 3),
+    ],
+)
+def test_one_look_is_chosen_for_all_folds_and_none_chooses_its_own(monkeypatch, values, place):
+    recorded = Recorded(monkeypatch, values)
+    result, _, events = fitted(FOLDS, BEST)
+    raw = {name: np.zeros(known.shape) for name, known in ROWS.labels.items()}
+    recipe = small_recipe(FOLDS, BEST)
+    fold = deal(recipe, TINY_SCHEMA, ROWS)
+    for held, (_, looks) in enumerate(recorded.scores):
+        for name in raw:
+            raw[name][fold == held] = looks[place][name]
+    for target in TINY_SCHEMA:
+        calibration = fit_calibration(target, raw[target.name], ROWS.labels[target.name], ROWS.weights)
+        assert result.calibration[target.name] == calibration
+        assert np.array_equal(result.unseen.scores[target.name], calibration.apply(raw[target.name]))
+    assert of(RunStarted, events)[-1].steps == 8 * place
+    assert ["together" in warned.message for warned in of(Warned, events)] == [True] * (place == 0)
+
+
+@pytest.mark.parametrize("stop", [12, 40])
+def test_the_scores_of_earlier_looks_are_there_after_a_kill(monkeypatch, tmp_path, stop):
+    """The look that is chosen may lie before the checkpoint that a run goes on from, or in a fold that is done."""
+    recipe, early = (
+        small_recipe(FOLDS, BEST, "checkpoints.every_steps=1"),
+        staticmethod(lambda scores: Look(1.0, {}, 0.0)),
+    )
+    monkeypatch.setattr("modwright.training.tuned.Judge.look", early)
+    straight, family, _ = fitted(recipe=recipe)
+    for number, _ in enumerate(fit_tuned(recipe, TINY_SCHEMA, ROWS, TinyFamily(), checkpoints=tmp_path)):
+        if number == stop:
+            break
+    again, other, events = fitted(recipe=recipe, checkpoints=tmp_path)
+    assert everything(again, other) == everything(straight, family)
+    assert of(Resumed, events)
+    assert of(RunStarted, events)[-1].steps == 0
+
+
+def test_folds_that_end_early_are_compared_where_all_of_them_were():
+    assert best_together([[0.0, 2.0, 3.0, 9.0], [0.0, 1.0, 0.5]]) == 2
+    assert best_together([[1.0, 1.0], [1.0, 1.0]]) == 0
+    assert best_together([[0.0]]) == 0
 
 
 def test_keep_last_trains_all_epochs_on_all_rows():

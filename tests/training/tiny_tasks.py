@@ -28,6 +28,7 @@ SMALL = (
     "training.precision=float32",
     "optimizer.learning_rate=0.02",
     "validation.folds=3",
+    "validation.keep=best",
     "checkpoints.every_steps=5",
 )
 

@@ -15,6 +15,8 @@ from modwright.pipeline.run_folder import EVENTS, run_folder_of
 from modwright.recipe import FrozenRecipe, Recipe
 from modwright.training.event_log import FINISHED, Line, read_lines, seconds_worked
 from modwright.training.fitted import HELD_OUT, OUT_OF_FOLD, VALIDATION
+from modwright.training.history import best_together
+from modwright.training.looking import LOSS
 
 #: In a table and in grid.json.
 SHOWN = (Metric.F1, Metric.ROC_AUC, Metric.LOG_LOSS)
@@ -32,7 +34,8 @@ class Figures:
     Attributes:
         rows: which ones judged: out_of_fold, held_out or validation; never the test split.
         loss_before: validation loss before training, the mean over folds; None for `frozen`.
-        loss_after: of the weights that were kept; for `frozen` of the validation split, None without one.
+        loss_after: of the weights that were kept, with folds of the look that was best for all; for `frozen` of the
+            validation split, None without one.
         metrics: macro averages of those rows by name, mean over targets; None where there is not enough evidence.
         seconds: of work, the time between a kill and the next start left out.
     """
@@ -86,9 +89,10 @@ def read_figures(artifact: Path, recipe: Recipe, seconds: float) -> Figures:
     """
     lines = read_lines(run_folder_of(artifact) / EVENTS)
     rows, metrics = _unseen(read_json(artifact / layout.METRICS))
-    before, after = _losses(
-        lines, keeps_best=not isinstance(recipe, FrozenRecipe) and recipe.validation.keep == "best"
-    )
+    best = None
+    if not isinstance(recipe, FrozenRecipe) and recipe.validation.keep == "best":
+        best = recipe.validation.metric
+    before, after = _losses(lines, best)
     finished = any(line.kind == FINISHED for line in lines)
     return Figures(rows, before, after, metrics, seconds_worked(lines) if finished else seconds)
 
@@ -106,8 +110,13 @@ def _mean_over_targets(targets: dict[str, Any], metric: str) -> float | None:
     return fmean(known) if known else None
 
 
-def _losses(lines: Sequence[Line], *, keeps_best: bool) -> tuple[float | None, float | None]:
-    """Return the validation loss before training and of what was kept, each the mean over folds."""
+def _losses(lines: Sequence[Line], best: str | None) -> tuple[float | None, float | None]:
+    """Return the validation loss before training and of what was kept, each the mean over folds.
+
+    Args:
+        lines: of the log.
+        best: the metric that chose the look that was kept; None kept the last.
+    """
     looks: dict[str, list[Line]] = {}
     for line in lines:
         if line.kind == "looked":
@@ -118,13 +127,20 @@ def _losses(lines: Sequence[Line], *, keeps_best: bool) -> tuple[float | None, f
         valid = [line.data.get("valid_loss") for line in lines if line.kind == "step"]
         return None, next((loss for loss in reversed(valid) if loss is not None), None)
     before = [some[0].data["loss"] for some in judged if some[0].step == 0]
-    after = [_kept(some, keeps_best=keeps_best).data["loss"] for some in judged]
+    after = [look.data["loss"] for look in _kept(judged, best)]
     return _mean(before), _mean(after)
 
 
-def _kept(looks: Sequence[Line], *, keeps_best: bool) -> Line:
-    best = [look for look in looks if look.data["best"]]
-    return best[-1] if best and keeps_best else looks[-1]
+def _kept(runs: Sequence[Sequence[Line]], best: str | None) -> list[Line]:
+    """Return of each run the look that was kept: the last, or the one that is best for all of them together."""
+    if best is None:
+        return [looks[-1] for looks in runs]
+    place = best_together([[_value(look, best) for look in looks] for looks in runs])
+    return [looks[place] for looks in runs]
+
+
+def _value(look: Line, metric: str) -> float:
+    return -float(look.data["loss"]) if metric == LOSS else float(look.data["metrics"][metric])
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -24,7 +24,7 @@ from modwright.training.parallel import Parallel, Single
 MANIFEST = "checkpoint.json"
 STATE = "state"
 WEIGHTS = "weights"
-_VERSION = 1
+_VERSION = 2
 _NAME = re.compile(r"^(step|best)-(\d{8})$")
 
 

@@ -82,7 +82,7 @@ class PlannedRun:
         name: as its `RunStarted` will say.
         train: the rows it learns from.
         judged: the rows that its looks score, None where it never looks.
-        kept_by_folds: it may end earlier than planned, where the folds' best looks were.
+        kept_by_folds: it may end earlier than planned, where the folds were best or ended.
     """
 
     name: str
@@ -114,7 +114,8 @@ def planned_runs(
     for held_out in range(number):
         train, judged = (rows.take(np.flatnonzero(some)) for some in (fold != held_out, fold == held_out))
         runs.append(PlannedRun(fold_name(held_out, number), train, judged))
-    return [*runs, PlannedRun(FINAL, rows, validation, kept_by_folds=recipe.validation.keep == "best")]
+    by_folds = recipe.validation.keep == "best" or recipe.validation.patience > 0
+    return [*runs, PlannedRun(FINAL, rows, validation, kept_by_folds=by_folds)]
 
 
 def _together(schema: Schema, rows: TrainingRows) -> FloatArray:

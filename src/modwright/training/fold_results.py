@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,16 +23,29 @@ _RESULT = "result.json"
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedFold:
+    """What one look at a fold's held-out rows gave.
+
+    Attributes:
+        share: of the planned steps that had been taken.
+        value: of the recipe's metric, higher is better.
+        scores: target to (N, L) raw scores.
+    """
+
+    share: float
+    value: float
+    scores: Mapping[str, FloatArray]
+
+
+@dataclass(frozen=True, slots=True)
 class FoldResult:
     """A fold that has been trained.
 
     Attributes:
-        scores: target to (N, L) raw scores of its held-out rows.
-        share: of the planned steps, at which the weights stood that gave them.
+        looks: in order; only the last where there is nothing to choose.
     """
 
-    scores: dict[str, FloatArray]
-    share: float
+    looks: tuple[JudgedFold, ...]
 
 
 class FoldResults:
@@ -46,9 +60,13 @@ class FoldResults:
         """Write it."""
         with written_together(self._folder, self._parallel, self._run) as staging:
             if self._parallel.rank == 0:
-                arrays = {name: np.ascontiguousarray(values) for name, values in result.scores.items()}
+                arrays = {
+                    f"{place}/{name}": np.ascontiguousarray(values)
+                    for place, look in enumerate(result.looks)
+                    for name, values in look.scores.items()
+                }
                 save_file(arrays, staging / _SCORES)
-                write_json(staging / _RESULT, {"share": result.share})
+                write_json(staging / _RESULT, {"looks": [[look.share, look.value] for look in result.looks]})
 
     def read(self, schema: Schema, rows: int) -> FoldResult | None:
         """Return what was written for this run, None where there is nothing whole of the expected shapes."""
@@ -56,16 +74,20 @@ class FoldResults:
             return None
         try:
             check_written(self._folder, self._run)
-            scores = load_file(self._folder / _SCORES)
-            share = float(read_json(self._folder / _RESULT)["share"])
+            arrays = load_file(self._folder / _SCORES)
+            looks = tuple(
+                JudgedFold(
+                    float(share),
+                    float(value),
+                    {name: arrays[f"{place}/{name}"] for name in schema.names},
+                )
+                for place, (share, value) in enumerate(read_json(self._folder / _RESULT)["looks"])
+            )
         except (ModwrightError, SafetensorError, OSError, KeyError, TypeError, ValueError):
             return None
-        if any(
-            target.name not in scores or scores[target.name].shape != (rows, len(target.labels))
-            for target in schema
-        ):
-            return None
-        return FoldResult({target.name: scores[target.name] for target in schema}, share)
+        shapes = {target.name: (rows, len(target.labels)) for target in schema}
+        fit = all(look.scores[name].shape == shape for look in looks for name, shape in shapes.items())
+        return FoldResult(looks) if looks and fit else None
 
 
 def rows_digest(rows: TrainingRows) -> str:

@@ -34,11 +34,13 @@ class Look:
         loss: mean over targets of the documents' masked log-loss, raw scores.
         metrics: by name; those that the rows leave undefined are left out.
         value: of the recipe's metric, higher is better (the loss negated).
+        scores: target to (N, L) that it was judged by, where somebody will choose between looks later.
     """
 
     loss: float
     metrics: Mapping[str, float]
     value: float
+    scores: Mapping[str, FloatArray] | None = None
 
 
 class Judge:

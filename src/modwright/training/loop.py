@@ -40,6 +40,7 @@ from modwright.training.task import Task
 __all__ = ["Outcome", "Plan", "Seen", "plan_of", "run"]
 
 _WEIGHTS = "weights/"
+_SEEN = "seen/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +223,7 @@ class _Run:
         remedy = "lower batches.max_tokens or window.max_tokens"
         with self._draws.aside(), memory_told("while held-out rows were scored", remedy):
             found = self._look()
-        seen = Seen(step, found.loss, dict(found.metrics), found.value)
+        seen = Seen(step, found.loss, dict(found.metrics), found.value, found.scores)
         if self._history.add(seen):
             self._keep_best(step)
         return seen
@@ -258,6 +259,7 @@ class _Run:
         }
         tensors = {_WEIGHTS + name: weight for name, weight in self._weights.items()}
         tensors |= state_tensors(self._optimizer, self._weights) | self._draws.state
+        tensors |= {_SEEN + name: torch.from_numpy(some) for name, some in self._history.arrays().items()}
         self._store.save(step, state, tensors)
         yield Saved(step)
 
@@ -285,12 +287,14 @@ class _Run:
         assert self._store is not None
         like: dict[str, Any] = {_WEIGHTS + name: weight for name, weight in self._weights.items()}
         like |= state_like(self._weights) | self._draws.names()
+        looks, seen = checkpoint.state["looks"], History.names(checkpoint.state["looks"])
+        like |= {_SEEN + name: None for name in seen}
         tensors = self._store.tensors(checkpoint, like)
         self._put(self._weights, {name: tensors[_WEIGHTS + name] for name in self._weights})
         restore_state(self._optimizer, self._weights, tensors)
         if all(name in tensors for name in self._draws.state):  # a process more than before has none
             self._draws = Draws({name: tensors[name] for name in self._draws.state})
-        self._history.restore(checkpoint.state["looks"])
+        self._history.restore(looks, {name: tensors[_SEEN + name].numpy() for name in seen})
         self._tokens_at_once = int(checkpoint.state["tokens_at_once"])
 
     @staticmethod

@@ -1,13 +1,15 @@
 """How a fine-tuned model becomes one: runs whose held-out rows calibrate it, and the run that remains.
 
-"folds": one run per fold judges the rows it has not seen; all of these together calibrate, set thresholds and say how
-long to train; the model itself is trained on all rows. "holdout": one run, judged by one part that it has not seen.
+"folds": one run per fold judges the rows it has not seen; all of these together say how long to train, calibrate and set
+thresholds; the model itself is trained on all rows. No fold chooses its own best look on the rows it is judged by: one
+look is chosen for all of them, where they are best on average. "holdout": one run, judged by one part that it has not
+seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,8 @@ from modwright.training.checkpoints import CheckpointStore
 from modwright.training.dealing import FINAL, deal, fold_name, hold_out, seen_in_one_fold, trains_nothing
 from modwright.training.events import Event, RunStarted, Stage, Warned
 from modwright.training.fitted import OUT_OF_FOLD, Fitted, Unseen
-from modwright.training.fold_results import FoldResult, FoldResults, rows_digest
+from modwright.training.fold_results import FoldResult, FoldResults, JudgedFold, rows_digest
+from modwright.training.history import best_together
 from modwright.training.looking import Judge, Look
 from modwright.training.loop import Outcome, run
 from modwright.training.parallel import Elsewhere, Parallel, Single
@@ -104,16 +107,21 @@ class _Fit:
                 f"all positives of {', '.join(rare)} stand in one fold: out of fold they are judged by a model that has "
                 "seen none; give more rows of them"
             )
-        scores = {target.name: np.zeros((len(fold), len(target.labels))) for target in self.schema}
-        shares = []
+        results = []
         for held in range(number):
-            result = yield from self._fold(held, number, fold)
-            for name, values in result.scores.items():
+            results.append((yield from self._fold(held, number, fold)))
+        place = best_together([[look.value for look in result.looks] for result in results])
+        judged = [result.looks[place] for result in results]
+        share = float(np.median([one.share for one in judged]))
+        if not share:
+            yield _untouched("the folds together")
+        scores = {target.name: np.zeros((len(fold), len(target.labels))) for target in self.schema}
+        for held, one in enumerate(judged):
+            for name, values in one.scores.items():
                 scores[name][fold == held] = values
-            shares.append(result.share)
         task = self._task(self.rows)
         plan = self._plan(task)
-        plan = plan.ending(round(float(np.median(shares)) * plan.steps))
+        plan = plan.ending(round(share * plan.steps))
         look = None if self.validation is None else self._look(task, self.validation, "loss")
         yield from self._run(FINAL, FINAL, task, plan, look)
         return self._alone(task, self.rows), Unseen(OUT_OF_FOLD, self.rows, scores)
@@ -131,7 +139,10 @@ class _Fit:
         return task, Unseen(name, held, self._scores(task, held))
 
     def _fold(self, held: int, number: int, fold: IntArray) -> Generator[Event, None, FoldResult]:
-        """Train on all folds but one and return that one's raw scores; read them where that was done before."""
+        """Train on all folds but one and return that one's raw scores, of every look where one is to be chosen.
+
+        They are read where that was done before.
+        """
         results = self._results(f"fold-{held}")
         there = results.read(self.schema, int((fold == held).sum())) if results is not None else None
         name = fold_name(held, number)
@@ -143,9 +154,18 @@ class _Fit:
         task = self._task(train)
         judged = self.rows.take(np.flatnonzero(fold == held))
         plan = self._plan(task)
-        look = self._look(task, judged, self.recipe.validation.metric)
-        outcome = yield from self._run(f"fold-{held}", name, task, plan, look)
-        result = FoldResult(self._scores(self._alone(task, train), judged), outcome.kept / plan.steps)
+        chooses = plan.keep == "best"
+        look = self._look(task, judged, self.recipe.validation.metric, keeps_scores=chooses)
+        outcome = yield from self._run(f"fold-{held}", name, task, replace(plan, keep="last"), look)
+        looks = [
+            JudgedFold(seen.step / plan.steps, seen.value, seen.scores)
+            for seen in outcome.looks
+            if seen.scores is not None
+        ]
+        if not chooses:
+            scores = self._scores(self._alone(task, train), judged)
+            looks = [JudgedFold(outcome.steps / plan.steps, 0.0, scores)]
+        result = FoldResult(tuple(looks))
         if results is not None:
             results.write(result)
         self._clear(f"fold-{held}")
@@ -164,18 +184,23 @@ class _Fit:
         store = self._store(folder, plan)
         outcome = yield from run(task, plan, store=store, look=look, parallel=self.parallel)
         if outcome.steps and not outcome.kept:
-            yield Warned(
-                f"{name}: no look was better than the one before training, so the weights are those of before; lower "
-                "optimizer.learning_rate, or look at the labels"
-            )
+            yield _untouched(name)
         return outcome
 
     def _plan(self, task: Task) -> Plan:
         return plan_of(self.recipe, task.lengths)
 
-    def _look(self, task: Task, rows: TrainingRows, metric: str) -> Callable[[], Look]:
+    def _look(
+        self, task: Task, rows: TrainingRows, metric: str, *, keeps_scores: bool = False
+    ) -> Callable[[], Look]:
         judge = Judge(self.schema, rows, metric)
-        return lambda: judge.look(task.scores(rows.inputs, exact=False))
+
+        def look() -> Look:
+            scores = task.scores(rows.inputs, exact=False)
+            found = judge.look(scores)
+            return replace(found, scores=scores) if keeps_scores else found
+
+        return look
 
     def _task(self, rows: TrainingRows) -> Task:
         return self.parallel.made(lambda: self.family.task(rows, self.recipe.seed))
@@ -200,7 +225,7 @@ class _Fit:
         return CheckpointStore(
             self.checkpoints / folder,
             keep_last=kept.keep_last,
-            keep_best=kept.keep_best,
+            keep_best=kept.keep_best if folder == FINAL else 0,  # no fold goes back to weights
             run=self._identity(folder, plan),
             parallel=self.parallel,
         )
@@ -214,3 +239,10 @@ class _Fit:
         """Return what tells this run from any other: recipe, rows, schema, fold, and where it ends."""
         ends = None if plan is None else [plan.steps, plan.ends, plan.keep]
         return sha256_json([folder, ends, self.recipe.deciding(), self.schema.to_json(), self.digest])
+
+
+def _untouched(name: str) -> Warned:
+    return Warned(
+        f"{name}: no look was better than the one before training, so the weights are those of before; lower "
+        "optimizer.learning_rate, or look at the labels"
+    )
