@@ -224,6 +224,15 @@ def test_rows_that_can_teach_or_judge_nothing_are_an_error(method):
         fitted(method, rows=relabelled(only_positives))
 
 
+def test_a_given_validation_that_can_judge_nothing_is_an_error():
+    """Its loss would be 0 at every look, and the weights of before training would be kept."""
+    unknown = {name: np.full_like(values, np.nan) for name, values in OTHERS.labels.items()}
+    unlabelled = TrainingRows(OTHERS.inputs, unknown, OTHERS.weights, OTHERS.groups)
+    for validation in (unlabelled, OTHERS.take(np.arange(0))):
+        with pytest.raises(DataError, match=r"'validation'.*no label with both"):
+            fitted(HOLDOUT, validation=validation)
+
+
 def test_a_label_seen_in_one_fold_only_is_said():
     def one_threat(labels):
         labels["moderation"][:, 1] = 0.0

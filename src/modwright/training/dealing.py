@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,9 +49,11 @@ def hold_out(
     """Return the name of the part that judges, the rows to learn from, and the part: a given one, or one carved.
 
     Raises:
-        DataError: a single group, or a carved part that can judge nothing or leaves nothing to learn from.
+        DataError: a single group, or a part that can judge nothing or leaves nothing to learn from.
     """
     if validation is not None:
+        for side, some in (("what is trained on", rows), ("the split 'validation'", validation)):
+            _check_side(schema, some.labels, f"the given {VALIDATION}: {side} ({len(some.inputs)} rows)")
         return VALIDATION, rows, validation
     share, groups = recipe.validation.share, len(set(rows.groups))
     if groups < 2:
@@ -125,11 +128,16 @@ def _together(schema: Schema, rows: TrainingRows) -> FloatArray:
 def _check(schema: Schema, rows: TrainingRows, held: BoolArray, what: str) -> None:
     """Raise DataError unless held rows (N,) and the others have a label with a known positive and a known negative."""
     for side, some in (("what is left to train on", ~held), ("the rows to judge by", held)):
-        if not any(_has_both(rows.labels[target.name][some]) for target in schema):
-            raise DataError(
-                f"{what}: {side} ({int(some.sum())} rows) has no label with both a positive and a negative",
-                remedy="give more labelled rows, fewer folds or a larger share, or a split 'validation'",
-            )
+        labels = {target.name: rows.labels[target.name][some] for target in schema}
+        _check_side(schema, labels, f"{what}: {side} ({int(some.sum())} rows)")
+
+
+def _check_side(schema: Schema, labels: Mapping[str, FloatArray], what: str) -> None:
+    if not any(_has_both(labels[target.name]) for target in schema):
+        raise DataError(
+            f"{what} has no label with both a positive and a negative",
+            remedy="give more labelled rows, fewer folds or a larger share, or a split 'validation'",
+        )
 
 
 def _has_both(labels: FloatArray) -> bool:
