@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modwright.models.encoder_inputs import InputRule
+from modwright.models.encoder_inputs import InputRule, packed
 from modwright.models.tokens import Tokenizer
 from modwright.models.windows import SingleLabelRule, WindowRule
 from modwright.schema import Message, Role, pair_input, text_input
@@ -123,3 +123,11 @@ def test_nothing_is_nothing(tokenizer):
     assert rows.lengths.shape == (0,)
     assert rows.spans.shape == (0, 2)
     assert rows.counts.shape == (0,)
+
+
+def test_no_row_is_without_a_token():
+    """Where a tokenizer adds none of its own, an empty text would be a mean over nothing."""
+    rows = packed([([], []), ([7, 8], [0, 1])], [(0, 0), (0, 3)], [1, 1])
+    assert rows.lengths.tolist() == [1, 2]
+    ids, mask, _ = rows.batch([0, 1])
+    assert (ids.tolist(), mask.tolist()) == ([[0, 0], [7, 8]], [[1, 0], [1, 1]])

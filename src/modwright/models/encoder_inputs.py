@@ -112,7 +112,11 @@ class InputRule:
 def packed(
     rows: Sequence[tuple[list[int], list[int]]], spans: Sequence[tuple[int, int]], counts: Sequence[int]
 ) -> TokenRows:
-    """Return rows of ids and types with the characters of each, (W), and how many rows each input has, (N)."""
+    """Return rows of ids and types with the characters of each, (W), and how many rows each input has, (N).
+
+    An empty text under a tokenizer that adds no special tokens is one token 0: a mean over no token is no number.
+    """
+    rows = [row if row[0] else ([0], [0]) for row in rows]
     number = np.asarray(counts, dtype=np.int64)
     return TokenRows(
         ids=np.asarray([token for ids, _ in rows for token in ids], dtype=np.int32),
