@@ -91,16 +91,16 @@ def test_a_graph_that_computes_something_else_is_refused(mpnet, exported):
     torch.manual_seed(9)
     other = EncoderModel(mpnet.trunk, 4, "cls").eval()
     with pytest.raises(IntegrityError, match=r"differs from torch by .* at batch 1 x 3"):
-        export_encoder._compare(other, exported, 60, 78, 2)
+        export_encoder._compare(other, exported, 60, 78, 2, 1.0)
     nearly = EncoderModel(mpnet.trunk, 4, "cls").eval()
     nearly.load_state_dict(mpnet.state_dict())
     with torch.no_grad():
         nearly.head.bias += 1e-5
-    export_encoder._compare(nearly, exported, 60, 78, 2)
+    export_encoder._compare(nearly, exported, 60, 78, 2, 1.0)
     with torch.no_grad():
         nearly.head.bias[3] += 1e-3
     with pytest.raises(IntegrityError, match="differs from torch"):
-        export_encoder._compare(nearly, exported, 60, 78, 2)
+        export_encoder._compare(nearly, exported, 60, 78, 2, 1.0)
 
 
 def test_what_is_no_graph(tmp_path):

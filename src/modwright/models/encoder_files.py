@@ -45,6 +45,7 @@ def write_encoder(folder: Path, model: EncoderModel, schema: Schema, base_folder
         folder / SERVING / CLASSIFIER_FILE,
         config=model.trunk.config,
         takes_types=model.takes_types,
+        scale=float(model.head.weight.detach().norm(dim=1).max()),
     )
 
 

@@ -22,12 +22,15 @@ from modwright.models.export import (
 )
 from modwright.models.runtime import Int64Array, LogitsGraph
 
-#: Largest difference of a logit from torch's, on any checked shape and mask, as a share of the largest one (at least 1).
+#: Largest difference of a logit from torch's, on any checked shape and mask, as a share of the largest one (at least 1),
+#: or of what a head makes of a feature of length 1, where that is more.
 TOLERANCE = 1e-4
 _NAMES = ("input_ids", "attention_mask", "token_type_ids")
 
 
-def export_classifier(model: Any, destination: Path, *, config: Any, takes_types: bool) -> None:
+def export_classifier(
+    model: Any, destination: Path, *, config: Any, takes_types: bool, scale: float = 1.0
+) -> None:
     """Write a module's graph and prove that it computes what torch computes.
 
     Args:
@@ -35,6 +38,7 @@ def export_classifier(model: Any, destination: Path, *, config: Any, takes_types
         destination: the .onnx file; its folder is made.
         config: of transformers, for the size of the vocabulary and the longest row.
         takes_types: whether `token_type_ids` is an input.
+        scale: the largest logit that a head makes of a feature of length 1: rounding in the features grows by it.
 
     Raises:
         MissingExtraError: torch, onnx or onnxscript is not installed.
@@ -62,7 +66,7 @@ def export_classifier(model: Any, destination: Path, *, config: Any, takes_types
         )
     destination.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(without_traces(program.model_proto), str(destination))
-    _compare(model, destination, vocabulary, longest_row(config), len(names))
+    _compare(model, destination, vocabulary, longest_row(config), len(names), scale)
     model.train(training)
 
 
@@ -74,7 +78,7 @@ def _probe(n: int, tokens: int, padding: int, vocabulary: int) -> tuple[Int64Arr
     return ids, mask, types
 
 
-def _compare(model: Any, path: Path, vocabulary: int, longest: int, inputs: int) -> None:
+def _compare(model: Any, path: Path, vocabulary: int, longest: int, inputs: int, least_scale: float) -> None:
     import torch
 
     graph = LogitsGraph(path, threads=1)
@@ -84,7 +88,7 @@ def _compare(model: Any, path: Path, vocabulary: int, longest: int, inputs: int)
         batch = _probe(n, tokens, padding, vocabulary)
         with torch.inference_mode():
             expected = model(*(torch.from_numpy(array) for array in batch[:inputs])).numpy()
-        scale = max(1.0, float(np.abs(expected).max()))
+        scale = max(1.0, least_scale, float(np.abs(expected).max()))
         drift = float(np.abs(graph.run(*batch) - expected).max()) / scale
         if not drift <= TOLERANCE:
             raise IntegrityError(
