@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,8 +79,8 @@ class InputRule:
         """Return the rows of inputs, at least one each, none longer than the window."""
         lasts = [value[-1].content for value in inputs]
         contexts = [context_text(value) for value in inputs]
-        plain = tokenizer.plain(lasts)
-        context_tokens = iter(tokenizer.plain([text for text in contexts if text]))
+        plain = tokenizer.plain_ids(lasts)
+        context_tokens = iter(tokenizer.plain_ids([text for text in contexts if text]))
         rows: list[tuple[list[int], list[int]]] = []
         spans: list[tuple[int, int]] = []
         counts = []
@@ -94,8 +93,8 @@ class InputRule:
         return packed(rows, spans, counts)
 
     def _windows(
-        self, text: str, last: Any, context: Any | None, tokenizer: Tokenizer
-    ) -> list[tuple[tuple[int, int], Any]]:
+        self, text: str, last: list[int], context: list[int] | None, tokenizer: Tokenizer
+    ) -> list[tuple[tuple[int, int], list[int]]]:
         """Return the windows of a last turn: their characters and their tokens without special ones."""
         if context is None:
             room = self.window.tokens - tokenizer.specials
@@ -106,7 +105,9 @@ class InputRule:
             return [((0, len(text)), last)]
         rule = replace(self.window, tokens=max(1, room) + tokenizer.specials)
         (windows,) = rule.cut([text], [tokenizer])
-        return list(zip(windows, tokenizer.plain([text[begin:end] for begin, end in windows]), strict=True))
+        return list(
+            zip(windows, tokenizer.plain_ids([text[begin:end] for begin, end in windows]), strict=True)
+        )
 
 
 def packed(

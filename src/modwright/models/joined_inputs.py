@@ -39,7 +39,7 @@ class JoinedRule(InputRule):
             spans += [span for span, _ in windows]
             texts += [text for _, text in windows]
             counts.append(len(windows))
-        return packed([tokenizer.joined(tokens) for tokens in tokenizer.plain(texts)], spans, counts)
+        return packed([tokenizer.joined(tokens) for tokens in tokenizer.plain_ids(texts)], spans, counts)
 
     def _texts(self, value: Input, tokenizer: Tokenizer) -> Iterator[tuple[tuple[int, int], str]]:
         """Yield the windows of a last turn: their characters, and the text that is scored."""
@@ -53,7 +53,7 @@ class JoinedRule(InputRule):
             yield (0, len(last)), whole
             return
         available = max(1, self.window.tokens - tokenizer.lengths([self._filled("", "")])[0])
-        before = len(tokenizer.plain([context])[0]) if PROMPT in self.pair else 0
+        before = len(tokenizer.plain_ids([context])[0]) if PROMPT in self.pair else 0
         room = available - min(before, int(available * self.context_share))
         rule = replace(self.window, tokens=max(1, room) + tokenizer.specials)
         (windows,) = rule.cut([last], [tokenizer])
