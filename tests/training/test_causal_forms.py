@@ -36,6 +36,18 @@ def test_every_part_of_a_sharded_step_runs_every_form(base, monkeypatch, loss):
         torch.testing.assert_close(gradient_together, gradient_alone)
 
 
+@pytest.mark.parametrize("sharded", [False, True])
+def test_a_head_that_no_item_of_a_step_needs_goes_on_by_its_momentum(base, monkeypatch, sharded):
+    recipe = tiny_causal_recipe(base, "answer.read=head", "adapter.method=full")
+    family = CausalFamily(recipe, TINY_SCHEMA, base, identity=BaseIdentity("tiny", "w", "t", "none"))
+    task = family.task(tiny_rows(8), 0)
+    monkeypatch.setattr(causal, "_is_sharded", lambda network: sharded)
+    task.loss(np.array([0])).backward()  # an item of the first form alone
+    heads = task.model.heads
+    assert heads[0].bias.grad.abs().max() > 0
+    assert all(torch.equal(one.grad, torch.zeros_like(one)) for one in heads[1].parameters())
+
+
 def _run(task, part):
     """Return how often the first layer ran, the loss, and the gradient of one of its weights."""
     layer = task.model.lm.model.layers[0]

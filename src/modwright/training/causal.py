@@ -206,11 +206,15 @@ class CausalTask:
         compute = self._sequence_loss if self.recipe.answer.loss == "sequence" else self._label_loss
         if not _is_sharded(self._network):
             return self._network(
-                lambda: sum(compute(form, some) for form, some in enumerate(by_form) if some)
+                lambda: sum(
+                    (compute(form, some) for form, some in enumerate(by_form) if some), self._no_loss()
+                )
             )
         # Processes gather a layer together, so all of them run every form, even where a part has no item of it.
         counted = [(form, some or self._any_of[form], float(bool(some))) for form, some in enumerate(by_form)]
-        return self._network(lambda: sum(compute(form, some) * on for form, some, on in counted if some))
+        return self._network(
+            lambda: sum((compute(form, some) * on for form, some, on in counted if some), self._no_loss())
+        )
 
     def groups(self) -> list[ParameterGroup]:
         """Return adapters or layers, each with its own rate, and heads."""
@@ -229,6 +233,13 @@ class CausalTask:
             found = score(answers, self.schema, self.rule, inputs, self.recipe.batches.max_tokens)
         network.train(was_training)
         return found.values
+
+    def _no_loss(self) -> Any:
+        """Return a zero that reaches every head, for a weight without a gradient is passed over by the optimizer.
+
+        So a head that no item of a step needs goes on by its momentum, as all weights do, however many processes train.
+        """
+        return sum((one.sum() * 0.0 for one in self._network.heads.parameters()), 0.0)
 
     def _items_of(self, form: int, bodies: Sequence[list[int]]) -> list[_Item]:
         """Return the windows of which a form can learn something."""
