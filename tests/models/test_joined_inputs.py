@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modwright.models.joined_inputs import JoinedRule
@@ -92,3 +92,49 @@ def test_a_prompt_of_characters_of_many_tokens_is_shortened(tmp_path, prompt, pa
         assert found.lengths.max() <= 24
         covered = {place for begin, end in found.spans.tolist() for place in range(begin, end)}
         assert {place for place, said in enumerate(response) if not said.isspace()} <= covered
+
+
+ODD = (*NEUTRAL_WORDS[:4], " ", "\n", "ö", "🪿", "\u200b", "\u0301", "...", "[SEP]", "\x00", "Walk", "a" * 30)
+odd_texts = st.lists(st.sampled_from(ODD), max_size=50).flatmap(
+    lambda parts: st.sampled_from(["", " "]).map(lambda between: between.join(parts))
+)
+
+
+@pytest.mark.parametrize("make", [tiny_tokenizer, tiny_byte_tokenizer])
+@pytest.mark.parametrize("pair", ["{prompt} {response}", "Q: {prompt} A: {response}", "{prompt}{response}"])
+def test_no_row_is_too_long_whatever_the_characters(tmp_path, make, pair):
+    make().save(str(tmp_path / "tokenizer.json"))
+    tokenizer = Tokenizer(tmp_path / "tokenizer.json")
+
+    @settings(max_examples=40, deadline=None, database=None)
+    @given(odd_texts, odd_texts, st.sampled_from([16, 24, 40]))
+    def check(prompt, response, tokens):
+        found = rule(tokens, pair).encode([pair_input(prompt, response)], tokenizer)
+        assert found.lengths.max() <= tokens
+        covered = {place for begin, end in found.spans.tolist() for place in range(begin, end)}
+        lost = [said for place, said in enumerate(response) if place not in covered]
+        assert not "".join(lost).strip(" \n\u200b\x00\u0301")
+
+    check()
+
+
+def test_a_template_that_fills_the_window_alone_does_not_cut_the_response_to_pieces(tokenizer):
+    found = rule(8, "the the the the the the the the {response}").encode(
+        [pair_input("river", "the small garden")], tokenizer
+    )
+    assert found.counts[0] <= 3  # one token each is all that is left; not one character each
+
+
+def test_one_endless_word_is_not_read_again_for_every_window(tmp_path):
+    """A word that no vocabulary holds is one token, however long."""
+    asked = []
+
+    class Listening(Tokenizer):
+        def lengths(self, texts):
+            asked.extend(texts)
+            return super().lengths(texts)
+
+    tiny_tokenizer().save(str(tmp_path / "tokenizer.json"))
+    tokenizer = Listening(tmp_path / "tokenizer.json")
+    rule(20, "{prompt} {response}").encode([pair_input("a" * 9000, "river " * 400)], tokenizer)
+    assert sum(len(text) > 4000 for text in asked) == 1

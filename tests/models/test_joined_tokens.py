@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modwright.models.encoder_inputs import InputRule
+from modwright.models.joined_inputs import JoinedRule
 from modwright.models.tokens import Tokenizer
 from modwright.models.windows import SingleLabelRule, WindowRule
 from modwright.schema import pair_input
@@ -101,7 +102,7 @@ def _work(path, rule, words):
     return tokenizer.made
 
 
-@pytest.mark.parametrize("kind", [InputRule])
+@pytest.mark.parametrize("kind", [InputRule, JoinedRule])
 def test_work_grows_as_the_pair_does(tmp_path, kind):
     """Four times as long a context and response are four times the tokens, not sixteen times."""
     path = tmp_path / "tokenizer.json"

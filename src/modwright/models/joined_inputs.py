@@ -13,10 +13,14 @@ from dataclasses import dataclass, replace
 from modwright.models.encoder_inputs import InputRule, TokenRows, packed
 from modwright.models.features import context_text
 from modwright.models.tokens import Tokenizer
+from modwright.models.windows import halved
 from modwright.schema import Input
 
 PROMPT, RESPONSE = "{prompt}", "{response}"
 _PLACES = re.compile(r"(\{prompt\}|\{response\})")
+#: Characters of a prompt per token of a window, at most, beside a response of several windows: words are far shorter, and
+#: what is longer (one unknown "word" of thousands of letters) would be read again for each of them.
+_CHARACTERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +56,27 @@ class JoinedRule(InputRule):
         if tokenizer.lengths([whole])[0] <= self.window.tokens:
             yield (0, len(last)), whole
             return
-        available = max(1, self.window.tokens - tokenizer.lengths([self._filled("", "")])[0])
-        before = len(tokenizer.plain_ids([context])[0]) if PROMPT in self.pair else 0
+        alone = tokenizer.lengths([self._filled("", "")])[0]
+        available = max(1, self.window.tokens - alone)
+        before, context = self._end_of(context, tokenizer) if PROMPT in self.pair else (0, "")
         room = available - min(before, int(available * self.context_share))
         rule = replace(self.window, tokens=max(1, room) + tokenizer.specials)
         (windows,) = rule.cut([last], [tokenizer])
+        if alone < self.window.tokens:
+            # A template's pieces may melt with the text or part what was one token in it: no budget foresees that.
+            windows = halved(last, windows, lambda part: self._fits(self._filled("", part), tokenizer))
         for span in windows:
             yield span, self._fitted(context, last[slice(*span)], tokenizer)
+
+    def _end_of(self, context: str, tokenizer: Tokenizer) -> tuple[int, str]:
+        """Return a context's number of tokens, and as much of its end as any window could hold."""
+        (tokens,) = tokenizer.spans([context])
+        kept = tokens[-self.window.tokens :]
+        begin = kept[0].begin if len(kept) < len(tokens) else 0
+        return len(tokens), context[max(begin, len(context) - _CHARACTERS * self.window.tokens) :]
+
+    def _fits(self, text: str, tokenizer: Tokenizer) -> bool:
+        return tokenizer.lengths([text])[0] <= self.window.tokens
 
     def _fitted(self, context: str, part: str, tokenizer: Tokenizer) -> str:
         """Return the template filled with a window and as much of the context's end as there is room for."""

@@ -8,7 +8,7 @@ that is too long for one of several tokenizers is halved.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -139,12 +139,20 @@ def _fit(
     """Halve, at a space where there is one, what is too long for one of the tokenizers."""
     if not tokenizers:
         return sorted(set(spans))
+    return halved(
+        text,
+        spans,
+        lambda part: max(tokenizer.lengths([part])[0] for tokenizer in tokenizers) <= max_tokens,
+    )
+
+
+def halved(text: str, spans: Sequence[tuple[int, int]], fits: Callable[[str], bool]) -> list[tuple[int, int]]:
+    """Return spans in order, each halved, at a space where there is one, until it fits or is one character."""
     fitting: list[tuple[int, int]] = []
     pending = list(reversed(spans))
     while pending:
         begin, end = pending.pop()
-        longest = max(tokenizer.lengths([text[begin:end]])[0] for tokenizer in tokenizers)
-        if longest <= max_tokens or end - begin <= 1:
+        if end - begin <= 1 or fits(text[begin:end]):
             fitting.append((begin, end))
         else:
             middle = (begin + end) // 2
