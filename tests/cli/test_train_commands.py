@@ -134,6 +134,9 @@ def test_predict(run, place):
         "2 lines scored: o.jsonl"
         in run("predict", "model", "--input", "in.jsonl", "--output", "o.jsonl").stdout
     )
+    (place / "in.jsonl").write_text('{"text": "silly goose"}\n')
+    said = run("predict", "model", "--input", "in.jsonl", "--output", "o.jsonl").stdout
+    assert said.startswith("1 line scored: o.jsonl")
 
 
 def damaged(place):

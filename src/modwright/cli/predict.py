@@ -30,7 +30,7 @@ def command(
     if as_json:
         print_json({"output": str(output), "lines": count})
     else:
-        print(f"{count:,} lines scored: {output}")
+        print(f"{count:,} {'line' if count == 1 else 'lines'} scored: {output}")
 
 
 def predict(artifact: Path, source: Path, output: Path, operating_point: str = "default") -> int:
