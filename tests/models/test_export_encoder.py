@@ -90,7 +90,7 @@ def test_somebody_elses_head(tmp_path):
 def test_a_graph_that_computes_something_else_is_refused(mpnet, exported):
     torch.manual_seed(9)
     other = EncoderModel(mpnet.trunk, 4, "cls").eval()
-    with pytest.raises(IntegrityError, match=r"differs from torch by .* at batch 1 x 3"):
+    with pytest.raises(IntegrityError, match=r"differs from torch by .* at batch \d"):
         export_encoder._compare(other, exported, 60, 78, 2, 1.0)
     nearly = EncoderModel(mpnet.trunk, 4, "cls").eval()
     nearly.load_state_dict(mpnet.state_dict())
