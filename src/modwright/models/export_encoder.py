@@ -25,8 +25,8 @@ from modwright.models.runtime import Int64Array, LogitsGraph
 #: Largest difference of a logit from torch's, on any checked shape and mask, as a share of the largest one (at least 1),
 #: or of what a head makes of a feature of length 1, where that is more.
 TOLERANCE = 1e-4
-#: The worst of all checked rows may differ by so much: rows of random tokens hold a rare one in which float32 rounding grows a
-#: hundredfold in any runtime (mpnet has one among the twelve: 1.6e-4, the others 1e-6). A wrong graph is wrong in all rows.
+#: The worst of all checked rows may differ by so much: among rows of random tokens is a rare one in which float32 rounding
+#: grows a hundredfold (mpnet has one of the twelve: 1.6e-4, the others 1e-6). A wrong graph is wrong in all rows.
 ONE_ROW_TOLERANCE = 2e-3
 _NAMES = ("input_ids", "attention_mask", "token_type_ids")
 
