@@ -101,7 +101,7 @@ class EncoderClassifier:
         """
         try:
             rule, max_batch_tokens = read_layout(folder / MODEL / LAYOUT_FILE, schema)
-            tokenizer = Tokenizer(folder / TOKENIZER / TOKENIZER_FILE)
+            tokenizer = Tokenizer(folder / TOKENIZER / TOKENIZER_FILE, literal=True)
             path = folder / SERVING / CLASSIFIER_FILE
             graph = LogitsGraph(path, threads=threads, bulk=bulk)
         except (ArtifactError, MissingExtraError):

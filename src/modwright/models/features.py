@@ -46,7 +46,7 @@ class FrozenBase:
         self.graph_path = graph_folder / GRAPH_FILE
         self.tokenizer_path = tokenizer_folder / TOKENIZER_FILE
         self.graph = Graph(self.graph_path, threads=threads, bulk=bulk)
-        self.tokenizer = Tokenizer(self.tokenizer_path)
+        self.tokenizer = Tokenizer(self.tokenizer_path, literal=True)
         self.layers = tuple(layers)
         self.max_tokens = max_tokens
 

@@ -22,6 +22,9 @@ _PLACES = re.compile(r"(\{prompt\}|\{response\})")
 #: what is longer (one unknown "word" of thousands of letters) would be read again for each of them.
 _CHARACTERS = 16
 
+#: A filled template: texts at the even places, between them the special tokens that the template spells.
+Filled = tuple[str, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class JoinedRule(InputRule):
@@ -35,7 +38,7 @@ class JoinedRule(InputRule):
 
     def encode(self, inputs: Sequence[Input], tokenizer: Tokenizer) -> TokenRows:
         """Return the rows of inputs, at least one each."""
-        texts: list[str] = []
+        texts: list[Filled] = []
         spans: list[tuple[int, int]] = []
         counts = []
         for value in inputs:
@@ -43,20 +46,20 @@ class JoinedRule(InputRule):
             spans += [span for span, _ in windows]
             texts += [text for _, text in windows]
             counts.append(len(windows))
-        return packed([tokenizer.joined(tokens) for tokens in tokenizer.plain_ids(texts)], spans, counts)
+        return packed([tokenizer.joined(tokens) for tokens in _ids(texts, tokenizer)], spans, counts)
 
-    def _texts(self, value: Input, tokenizer: Tokenizer) -> Iterator[tuple[tuple[int, int], str]]:
+    def _texts(self, value: Input, tokenizer: Tokenizer) -> Iterator[tuple[tuple[int, int], Filled]]:
         """Yield the windows of a last turn: their characters, and the text that is scored."""
         last, context = value[-1].content, context_text(value)
         if len(value) == 1:
             (windows,) = self.window.cut([last], [tokenizer])
-            yield from ((span, last[slice(*span)]) for span in windows)
+            yield from ((span, (last[slice(*span)],)) for span in windows)
             return
-        whole = self._filled(context, last)
-        if tokenizer.lengths([whole])[0] <= self.window.tokens:
+        whole = self._filled(context, last, tokenizer)
+        if _length(whole, tokenizer) <= self.window.tokens:
             yield (0, len(last)), whole
             return
-        alone = tokenizer.lengths([self._filled("", "")])[0]
+        alone = _length(self._filled("", "", tokenizer), tokenizer)
         available = max(1, self.window.tokens - alone)
         before, context = self._end_of(context, tokenizer) if PROMPT in self.pair else (0, "")
         room = available - min(before, int(available * self.context_share))
@@ -64,7 +67,7 @@ class JoinedRule(InputRule):
         (windows,) = rule.cut([last], [tokenizer])
         if alone < self.window.tokens:
             # A template's pieces may melt with the text or part what was one token in it: no budget foresees that.
-            windows = halved(last, windows, lambda part: self._fits(self._filled("", part), tokenizer))
+            windows = halved(last, windows, lambda part: self._fits(part, tokenizer))
         for span in windows:
             yield span, self._fitted(context, last[slice(*span)], tokenizer)
 
@@ -75,20 +78,45 @@ class JoinedRule(InputRule):
         begin = kept[0].begin if len(kept) < len(tokens) else 0
         return len(tokens), context[max(begin, len(context) - _CHARACTERS * self.window.tokens) :]
 
-    def _fits(self, text: str, tokenizer: Tokenizer) -> bool:
-        return tokenizer.lengths([text])[0] <= self.window.tokens
+    def _fits(self, part: str, tokenizer: Tokenizer) -> bool:
+        return _length(self._filled("", part, tokenizer), tokenizer) <= self.window.tokens
 
-    def _fitted(self, context: str, part: str, tokenizer: Tokenizer) -> str:
+    def _fitted(self, context: str, part: str, tokenizer: Tokenizer) -> Filled:
         """Return the template filled with a window and as much of the context's end as there is room for."""
-        text = self._filled(context, part)
-        while context and (excess := tokenizer.lengths([text])[0] - self.window.tokens) > 0:
+        filled = self._filled(context, part, tokenizer)
+        while context and (excess := _length(filled, tokenizer) - self.window.tokens) > 0:
             (tokens,) = tokenizer.spans([context])
             # One character may be several tokens: whatever begins where the context does takes nothing away.
             begin = next((token.begin for token in tokens[excess:] if token.begin > 0), len(context))
             context = context[begin:]
-            text = self._filled(context, part)
-        return text
+            filled = self._filled(context, part, tokenizer)
+        return filled
 
-    def _filled(self, context: str, part: str) -> str:
+    def _filled(self, context: str, part: str, tokenizer: Tokenizer) -> Filled:
         given = {PROMPT: context, RESPONSE: part}
-        return "".join(given.get(piece, piece) for piece in _PLACES.split(self.pair))
+        pieces = _split(self.pair, tokenizer)
+        return tuple("".join(given.get(text, text) for text in _PLACES.split(piece)) for piece in pieces)
+
+
+def _split(template: str, tokenizer: Tokenizer) -> list[str]:
+    """Return a template parted at the special tokens that it spells, which stand at the odd places."""
+    marks = [mark for mark in tokenizer.marks if mark and mark in template]
+    if not marks:
+        return [template]
+    return re.split("(" + "|".join(map(re.escape, sorted(marks, key=len, reverse=True))) + ")", template)
+
+
+def _ids(filled: Sequence[Filled], tokenizer: Tokenizer) -> list[list[int]]:
+    """Return the tokens of filled templates: only what the template spells is special, never what a text does."""
+    found = iter(tokenizer.plain_ids([text for pieces in filled for text in pieces[::2]]))
+    rows = []
+    for pieces in filled:
+        row: list[int] = []
+        for place, piece in enumerate(pieces):
+            row += [tokenizer.marks[piece]] if place % 2 else next(found)
+        rows.append(row)
+    return rows
+
+
+def _length(filled: Filled, tokenizer: Tokenizer) -> int:
+    return len(_ids([filled], tokenizer)[0]) + tokenizer.specials

@@ -104,7 +104,7 @@ class PublishedDecoder:
         try:
             rule, max_batch_tokens = read_layout(folder / MODEL / DECODER_FILE, schema)
             path = folder / TOKENIZER / TOKENIZER_FILE
-            tokenizer, model = Tokenizer(path), load_published(folder / MODEL, attention="sdpa")
+            tokenizer, model = Tokenizer(path, literal=True), load_published(folder / MODEL, attention="sdpa")
             labels = int(model.score.out_features)
         except (ArtifactError, MissingExtraError):
             raise

@@ -97,18 +97,23 @@ class Tokenizer:
         return [kept for token in ids for kept in (unknown if token in self._spelled else [token])]
 
     @cached_property
-    def _spelled(self) -> frozenset[int]:
+    def marks(self) -> dict[str, int]:
+        """Return special tokens by what spells them, for templates that mean them; none where texts may hold them."""
         added = self._backend.get_added_tokens_decoder().items()
-        return frozenset(number for number, token in added if token.special) - {self._unknown}
+        return {token.content: number for number, token in added if token.special and self.literal}
+
+    @cached_property
+    def _spelled(self) -> frozenset[int]:
+        return frozenset(self.marks.values()) - {self._unknown}
 
     @cached_property
     def _unknown(self) -> int | None:
         """Return the token of what is not in the vocabulary; a byte-level tokenizer has none."""
-        name = getattr(self._backend.model, "unk_token", None)
-        if name is not None:
-            found = self._backend.token_to_id(name)
-        else:
+        model = self._backend.model
+        if not hasattr(model, "unk_token"):  # a unigram model does not show it
             found = json.loads(self._backend.to_str())["model"].get("unk_id")
+        else:
+            found = None if model.unk_token is None else model.token_to_id(model.unk_token)
         return None if found is None else int(found)
 
     def leading(self) -> list[int]:

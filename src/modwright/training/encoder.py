@@ -62,7 +62,7 @@ class EncoderFamily:
     ) -> None:
         self.recipe, self.schema, self.base_folder, self.identity = recipe, schema, base_folder, identity
         self._max_tokens, self._threads = max_tokens, threads
-        self._tokenizer = Tokenizer(base_folder / TOKENIZER_FILE)
+        self._tokenizer = Tokenizer(base_folder / TOKENIZER_FILE, literal=True)
 
     def task(self, rows: TrainingRows, seed: int) -> EncoderTask:
         """Return a fresh model over training rows; its heads are a probe of these very rows, or drawn with the seed.
