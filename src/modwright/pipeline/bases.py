@@ -19,6 +19,10 @@ from modwright.settings import Settings
 from modwright.training.events import Event, Stage
 
 
+#: How texts become tokens; where that changes, kept embeddings are made again.
+_TOKENS = "special tokens in texts are plain characters"
+
+
 @dataclass(frozen=True, slots=True)
 class OpenedBase:
     """A base ready to embed: its identity for the artifact, its graph, and the cache of its embeddings."""
@@ -98,6 +102,6 @@ def _open(wanted: BaseRecipe, folder: BaseFolder, settings: Settings) -> OpenedB
         )
     identity = BaseIdentity(base.name, folder.weights_sha256, folder.tokenizer_sha256, folder.licence)
     key = sha256_json(
-        [GRAPH_VERSION, identity.weights_sha256, identity.tokenizer_sha256, list(wanted.layers)]
+        [GRAPH_VERSION, _TOKENS, identity.weights_sha256, identity.tokenizer_sha256, list(wanted.layers)]
     )[:32]
     return OpenedBase(identity, base, EmbeddingCache(settings.cache_dir / "embeddings" / key, base.width))
