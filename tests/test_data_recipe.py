@@ -24,10 +24,13 @@ def test_every_shipped_data_recipe_loads_and_says_what_it_is(name):
     assert {source.split for source in recipe.sources} == {"train", "validation", "test"}
 
 
-def test_data_recipes_are_no_training_recipes():
-    assert set(shipped_data_recipes()) & set(shipped_recipes()) == set()
-    with pytest.raises(RecipeError, match="no recipe 'civil-comments'"):
-        load_recipe("civil-comments")
+def test_data_recipes_and_training_recipes_lie_on_shelves_of_their_own():
+    assert set(shipped_data_recipes()) & set(shipped_recipes()) == {"civil-comments"}, (
+        "one builds, one trains"
+    )
+    assert load_recipe("civil-comments").data is None
+    with pytest.raises(RecipeError, match="no recipe 'civil-comments-notebook'"):
+        load_recipe("civil-comments-notebook")
     with pytest.raises(RecipeError, match="no recipe 'civil-coments'") as caught:
         load_data_recipe("civil-coments")
     assert "did you mean 'civil-comments" in (caught.value.remedy or "")

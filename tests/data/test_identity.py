@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from modwright.data.columnar import pl
-from modwright.data.dataset import make_dataset, read_dataset, write_dataset
+from modwright.data.dataset import hash_values, make_dataset, read_dataset, write_dataset
 from modwright.files import sha256_json
 
 NAMES = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8)
@@ -89,3 +89,14 @@ def _feed(digest, dtype, values):
     else:
         number = "<f8" if dtype == pl.Float64 else "<i8"
         digest.update(np.array([value or 0 for value in values], dtype=number).tobytes())
+
+
+def test_minus_zero_is_zero():
+    frame = pl.DataFrame({"a": [0.0, 1.0]})
+    assert _hash(frame) == _hash(pl.DataFrame({"a": [-0.0, 1.0]})) != _hash(pl.DataFrame({"a": [0.5, 1.0]}))
+
+
+def _hash(frame):
+    digest = hashlib.sha256()
+    hash_values(digest, frame["a"])
+    return digest.hexdigest()

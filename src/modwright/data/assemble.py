@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from modwright.data.columnar import pl, stack_frames
+from modwright.data.columnar import named, pl, stack_frames
 from modwright.data.options import Meaning
 from modwright.data.problems import Problems
 from modwright.data.tables import INPUT_COLUMNS, Claim, FileRows
@@ -185,7 +185,7 @@ def _renamed(frame: pl.DataFrame, labels: set[str], notes: list[str]) -> pl.Data
             note = f"the column '{name}' is kept as '{other}'"
             if note not in notes:
                 notes.append(note)
-    untyped = [pl.col(name).cast(pl.String) for name, dtype in frame.schema.items() if dtype == pl.Null]
+    untyped = [named(name).cast(pl.String) for name, dtype in frame.schema.items() if dtype == pl.Null]
     return frame.with_columns(untyped).rename(new)
 
 

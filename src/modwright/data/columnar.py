@@ -20,6 +20,11 @@ _NUMBERS = (pl.Int64, pl.Float64)
 _EXACT = 2**53  # above it a Float64 does not hold every whole number
 
 
+def named(name: str) -> pl.Expr:
+    """Return the column of that very name; `pl.col` takes "*" for all columns and "^…$" for a pattern."""
+    return pl.selectors.by_name(name).as_expr()
+
+
 def plain_series(name: str, values: Sequence[Any]) -> pl.Series:
     """Build a String, Boolean, Int64 or Float64 series from JSON values; others become JSON text.
 
@@ -93,7 +98,7 @@ def stack_frames(frames: Sequence[pl.DataFrame], heights: Sequence[int] | None =
     aligned = [
         frame.select(
             [
-                (pl.col(name) if name in frame.columns else pl.lit(None)).cast(dtype).alias(name)
+                (named(name) if name in frame.columns else pl.lit(None)).cast(dtype).alias(name)
                 for name, dtype in common.items()
             ]
         )

@@ -107,6 +107,7 @@ def _frame_hash(frame: pl.DataFrame) -> str:
 
 def hash_values(digest: Any, series: pl.Series) -> None:
     """Feed a column's nulls, lengths and bytes, so that no two contents look alike."""
+    series = series.alias("")  # polars would take a name like "^t.*$" for a pattern
     digest.update(series.is_null().to_numpy().tobytes())
     if series.dtype == pl.String:
         text = series.fill_null("")
@@ -118,10 +119,10 @@ def hash_values(digest: Any, series: pl.Series) -> None:
         for key in ("role", "content") if len(turns) else ():
             hash_values(digest, turns.struct.field(key))
     else:
-        zero = False if series.dtype == pl.Boolean else 0
-        digest.update(
-            series.fill_null(zero).to_numpy().astype("<f8" if series.dtype == pl.Float64 else "<i8").tobytes()
-        )
+        filled = series.fill_null(False if series.dtype == pl.Boolean else 0).to_numpy()
+        # Adding zero: -0.0 is 0.0.
+        values = filled + 0.0 if series.dtype == pl.Float64 else filled
+        digest.update(values.astype("<f8" if series.dtype == pl.Float64 else "<i8").tobytes())
 
 
 def write_dataset(dataset: Dataset, folder: Path, *, replace: bool = False) -> Path:

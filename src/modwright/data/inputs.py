@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from modwright.data.columnar import pl
+from modwright.data.columnar import named, pl
 from modwright.data.conversations import Conversations
 from modwright.data.options import Meaning
 from modwright.data.problems import Problems
@@ -174,7 +174,7 @@ def _pairs(prompt: pl.Series, response: pl.Series) -> pl.Series:
     """Return (N,) conversations of a user's prompt and an assistant's response."""
     frame = pl.DataFrame({"prompt": prompt, "response": response})
     turns = [
-        pl.struct(role=pl.lit(str(role)), content=pl.col(name))
+        pl.struct(role=pl.lit(str(role)), content=named(name))
         for role, name in ((Role.USER, "prompt"), (Role.ASSISTANT, "response"))
     ]
     return frame.select(messages=pl.concat_list(turns))["messages"].cast(MESSAGES_TYPE)

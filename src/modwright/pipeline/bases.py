@@ -18,7 +18,6 @@ from modwright.recipe import BaseRecipe, FrozenRecipe, KeptRecipe
 from modwright.settings import Settings
 from modwright.training.events import Event, Stage
 
-
 #: How texts become tokens; where that changes, kept embeddings are made again.
 _TOKENS = "special tokens in texts are plain characters"
 

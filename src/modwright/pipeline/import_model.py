@@ -206,7 +206,9 @@ def _decoder(
 
     path = work / layout.TOKENIZER / TOKENIZER_FILE
     model.set_attn_implementation("sdpa")
-    return PublishedDecoder(schema, Tokenizer(path, literal=True), model, rule, max_batch_tokens, found.path, path)
+    return PublishedDecoder(
+        schema, Tokenizer(path, literal=True), model, rule, max_batch_tokens, found.path, path
+    )
 
 
 def _rule(recipe: ImportRecipe, tokens: int) -> InputRule:

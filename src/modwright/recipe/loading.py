@@ -218,4 +218,6 @@ def _explained(error: ValidationError, model: type[BaseModel], where: str, remed
         )
     if first["type"] == "missing":
         return RecipeError(f"key '{place}' is missing", where=where, remedy=remedy)
+    if isinstance(first["input"], dict):  # of several keys together
+        return RecipeError(f"{f'[{place}]: ' if place else ''}{first['msg']}", where=where)
     return RecipeError(f"key '{place}' is {first['input']!r}: {first['msg']}", where=where)

@@ -24,6 +24,7 @@ from modwright.data.options import ImportOptions, Meaning
 from modwright.data.recorded import read_recorded
 from modwright.data.resplit import resplit
 from modwright.schema import TargetKind
+from modwright.testing import tiny_dataset
 
 
 def there_and_back(dataset: Dataset, file_format: str, **options) -> tuple[Dataset, tuple[str, ...]]:
@@ -66,6 +67,15 @@ SETTINGS = settings(max_examples=150, suppress_health_check=list(HealthCheck))
 def test_factory_and_parquet_lose_nothing(file_format, dataset):
     found, _ = there_and_back(dataset, file_format)
     same(found, dataset)
+
+
+@pytest.mark.parametrize("file_format", ["factory", "parquet", "csv"])
+@pytest.mark.parametrize("name", ["*", "^.*$"])
+def test_columns_named_like_patterns_are_columns(file_format, name):
+    tiny = tiny_dataset()
+    frames = {split: frame.with_columns(pl.lit("x").alias(name)) for split, frame in tiny.splits.items()}
+    dataset = make_dataset(tiny.schema, frames, tiny.provenance)
+    same(there_and_back(dataset, file_format)[0], dataset)
 
 
 @SETTINGS

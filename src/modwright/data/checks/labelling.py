@@ -11,7 +11,7 @@ import numpy as np
 from modwright.data.assemble import label_column
 from modwright.data.checks.examined import Examined
 from modwright.data.checks.findings import Finding, Severity, finding_at
-from modwright.data.columnar import pl
+from modwright.data.columnar import named, pl
 from modwright.schema import FloatArray, Schema, TargetKind
 
 RARE_POSITIVES = 10
@@ -28,9 +28,9 @@ def conflicting_labels(data: Examined) -> list[Finding]:
     frame = _repeated(data)
     findings = []
     for column in data.label_columns:
-        positive = pl.col(column) > data.schema.positive_above
+        positive = named(column) > data.schema.positive_above
         mixed = positive.any().over("key") & (~positive).any().over("key")
-        found = frame.filter(mixed & pl.col(column).is_not_null())
+        found = frame.filter(mixed & named(column).is_not_null())
         if len(found):
             number = found["key"].n_unique()
             what = "1 input occurs" if number == 1 else f"{number:,} inputs occur"
@@ -59,7 +59,7 @@ def label_support(data: Examined) -> list[Finding]:
     """Labels without, or with few, positive rows in the training split, or in one split alone."""
     above = data.schema.positive_above
     counts = {
-        split: frame.select((pl.col(column) > above).sum() for column in data.label_columns).row(0)
+        split: frame.select((named(column) > above).sum() for column in data.label_columns).row(0)
         for split, frame in data.splits.items()
     }
     findings = []

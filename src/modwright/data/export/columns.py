@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from modwright.data.assemble import context_groups, label_column
-from modwright.data.columnar import pl
+from modwright.data.columnar import named, pl
 from modwright.data.tables import INPUT_COLUMNS
 from modwright.schema import Schema
 
@@ -51,7 +51,7 @@ def own_groups(frames: Mapping[str, pl.DataFrame]) -> int:
 
 def json_object(columns: Mapping[str, str]) -> pl.Expr:
     """Return rows as JSON objects; `columns` maps a column to its key."""
-    return pl.struct([pl.col(name).alias(key) for name, key in columns.items()]).struct.json_encode()
+    return pl.struct([named(name).alias(key) for name, key in columns.items()]).struct.json_encode()
 
 
 def json_value(column: str) -> pl.Expr:

@@ -7,7 +7,7 @@ from functools import reduce
 from operator import and_
 
 from modwright.data.assemble import label_column
-from modwright.data.columnar import pl
+from modwright.data.columnar import named, pl
 from modwright.data.export.columns import json_object, quoted
 from modwright.schema import Schema, Target, TargetKind
 
@@ -19,12 +19,12 @@ def columns_of(target: Target) -> list[str]:
 
 def is_known(target: Target) -> pl.Expr:
     """Say whether all labels of a target are known."""
-    return pl.all_horizontal([pl.col(name).is_not_null() for name in columns_of(target)])
+    return pl.all_horizontal([named(name).is_not_null() for name in columns_of(target)])
 
 
 def is_certain(target: Target) -> pl.Expr:
     """Say whether all labels of a target are known and 0 or 1, and of classes exactly one holds."""
-    columns = [pl.col(name) for name in columns_of(target)]
+    columns = [named(name) for name in columns_of(target)]
     certain = reduce(and_, [((column == 0) | (column == 1)).fill_null(False) for column in columns])
     if target.kind is TargetKind.SINGLE_LABEL:
         certain &= pl.sum_horizontal([column == 1 for column in columns]) == 1
@@ -34,7 +34,7 @@ def is_certain(target: Target) -> pl.Expr:
 def held(target: Target, names: list[str], separator: str) -> pl.Expr:
     """Return the names of the labels that hold, joined; the empty text where none does."""
     pieces = [
-        pl.when(pl.col(column) == 1).then(pl.lit(name))
+        pl.when(named(column) == 1).then(pl.lit(name))
         for column, name in zip(columns_of(target), names, strict=True)
     ]
     return pl.concat_str(pieces, separator=separator, ignore_nulls=True)
@@ -43,7 +43,7 @@ def held(target: Target, names: list[str], separator: str) -> pl.Expr:
 def labels_json(schema: Schema, safe: str | None) -> pl.Expr:
     """Return (N,) JSON objects of target to labels; a target of which nothing is known is left out."""
     parts = [
-        pl.when(pl.any_horizontal([pl.col(name).is_not_null() for name in columns_of(target)])).then(
+        pl.when(pl.any_horizontal([named(name).is_not_null() for name in columns_of(target)])).then(
             pl.concat_str([pl.lit(quoted([target.name])[0] + ":"), _stated(target, safe)])
         )
         for target in schema.targets

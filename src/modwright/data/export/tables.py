@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import BinaryIO
 
-from modwright.data.columnar import pl
+from modwright.data.columnar import named, pl
 from modwright.data.export.columns import json_value, label_columns, other_columns
 from modwright.errors import DataError
 from modwright.schema import Role, Schema
@@ -35,12 +35,12 @@ def table(
         "prompt": content.get(0, null_on_oob=True).struct.field("content"),
         "response": content.get(1, null_on_oob=True).struct.field("content"),
     }
-    others = [pl.col(name).alias(own) for name, own in names.items() if name in frame.columns]
+    others = [named(name).alias(own) for name, own in names.items() if name in frame.columns]
     return frame.select(
         pl.col("id"),
         *[judged[name].alias(name) for name in inputs],
         *([pl.col("weight")] if weighted else []),
-        *label_columns(schema),
+        *map(named, label_columns(schema)),
         *others,
     )
 
@@ -56,7 +56,7 @@ def input_names(frames: Mapping[str, pl.DataFrame], *, pairs: bool) -> list[str]
 
 def write_csv(stream: BinaryIO, rows: pl.DataFrame, certain: frozenset[str], *, header: bool) -> None:
     """Write rows as RFC 4180: conversations as JSON, labels that are all 0/1 without a decimal point."""
-    shown = [pl.col(name).cast(pl.Int64) for name in rows.columns if name in certain]
+    shown = [named(name).cast(pl.Int64) for name in rows.columns if name in certain]
     if "messages" in rows.columns:
         encoded = pl.when(pl.col("messages").is_not_null()).then(json_value("messages"))
         shown.append(encoded.alias("messages"))
