@@ -44,7 +44,7 @@ def made(tmp_path_factory, warm_cache: Path) -> Made:
 def test_it_leaves_a_model_with_its_card_and_metrics(made: Made) -> None:
     folder = made.home / "quickstart"
     assert {path.name for path in made.home.iterdir()} == {"quickstart"}
-    assert {path.name for path in folder.iterdir()} == {"data", "model", "evaluation"}
+    assert {path.name for path in folder.iterdir()} == {"data", "model", "model-run", "evaluation"}
     assert read_artifact(folder / "model").id == made.told["id"]
     card = (folder / "model" / "README.md").read_text(encoding="utf-8")
     assert "all-MiniLM-L6-v2" in card
@@ -132,7 +132,7 @@ def test_killed_three_times_and_started_again_it_makes_the_same_model(made: Made
     assert told["id"] == made.told["id"]
     left = [path for top in (home, cache) for path in top.rglob("*") if _leftover(path.name)]
     assert left == []
-    assert {path.name for path in (home / "quickstart").iterdir()} == {"data", "model", "evaluation"}
+    assert {path.name for path in (home / "quickstart").iterdir()} == {"data", "model", "model-run", "evaluation"}
 
 
 def _kill_at(moment: str, home: Path, cache: Path, env: dict[str, str]) -> None:
