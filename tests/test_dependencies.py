@@ -21,7 +21,7 @@ PAGE = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
 TOOLS = {"import-linter": "lint-imports", "mypy": "mypy", "ruff": "ruff"}
 #: Imported in environments that a test makes for itself.
 ELSEWHERE = {"mistralai", "openai"}
-LICENCES = {"MIT", "BSD", "Apache", "MPL", "Python Software Foundation"}
+LICENCES = {"MIT", "BSD", "Apache", "MPL", "Python Software Foundation", "LGPL"}
 
 
 def own(extra):

@@ -7,7 +7,11 @@
     │   ├── SchemaError     targets and labels
     │   ├── SettingsError   a MODWRIGHT_* variable
     │   ├── UsageError      a command line or a call
-    │   └── RequestError    the body of an HTTP request
+    │   ├── RequestError    the body of an HTTP request
+    │   ├── AuthenticationError  who asks is not known
+    │   ├── ForbiddenError  who asks may not do this
+    │   ├── ConflictError   it contradicts the state of what is there
+    │   └── TooLargeError   more than the server takes
     ├── NotFoundError       something named does not exist
     │   └── ModelNotFoundError
     ├── IntegrityError      bytes are not the ones that were promised
@@ -16,7 +20,11 @@
     ├── MissingExtraError   an optional part of modwright is not installed
     ├── TrainingError       a training run cannot go on
     ├── OverloadedError     the server has no room for this request now
-    │   └── UnavailableError  no answer came in time, or the server is going away
+    │   ├── UnavailableError  no answer came in time, or the server is going away
+    │   └── RateLimitedError  this key has asked too often
+    ├── StorageError        the database or the store of blobs cannot be reached or failed
+    │   └── StorageFullError  there is no room left
+    ├── LostLeaseError      a job is no longer this worker's
     └── ScoringError        the model failed on this batch; the server lives on
 
 Faces translate these: the command line to exit codes, the HTTP API to status codes; they catch nothing else.
@@ -123,6 +131,34 @@ class RequestError(InputError):
     code = "invalid_request"
 
 
+class AuthenticationError(InputError):
+    """Who asks is not known: no key, an unknown, expired or revoked one."""
+
+    code = "unauthorized"
+    status = 401
+
+
+class ForbiddenError(InputError):
+    """Who asks is known and may not do this."""
+
+    code = "forbidden"
+    status = 403
+
+
+class ConflictError(InputError):
+    """What is asked contradicts the state of what is there: a twin, or a job that is past it."""
+
+    code = "conflict"
+    status = 409
+
+
+class TooLargeError(InputError):
+    """More than the server takes."""
+
+    code = "too_large"
+    status = 413
+
+
 class NotFoundError(ModwrightError):
     """Something named does not exist."""
 
@@ -196,6 +232,33 @@ class UnavailableError(OverloadedError):
 
     code = "unavailable"
     status = 503
+
+
+class RateLimitedError(OverloadedError):
+    """This key has asked too often."""
+
+    code = "rate_limited"
+
+
+class StorageError(ModwrightError):
+    """The database or the store of blobs cannot be reached, or failed."""
+
+    code = "storage_failed"
+    exit_code = 5
+    status = 503
+
+
+class StorageFullError(StorageError):
+    """There is no room left; nothing was kept of what was being written."""
+
+    code = "storage_full"
+    status = 507
+
+
+class LostLeaseError(ModwrightError):
+    """A job is no longer this worker's: it was taken over, cancelled or ended; nothing was written."""
+
+    code = "lost_lease"
 
 
 class ScoringError(ModwrightError):

@@ -18,8 +18,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from modwright.errors import (
+    AuthenticationError,
+    ConflictError,
+    ForbiddenError,
     InputError,
     IntegrityError,
+    LostLeaseError,
     MissingExtraError,
     ModwrightError,
     NotFoundError,
@@ -27,12 +31,19 @@ from modwright.errors import (
     RequestError,
     ScoringError,
     SourceError,
+    StorageError,
+    StorageFullError,
+    TooLargeError,
     UnavailableError,
 )
 
 #: Error class to status; an error takes the entry of its nearest ancestor.
 STATUS: Mapping[type[ModwrightError], int] = {
     InputError: 400,
+    AuthenticationError: 401,
+    ForbiddenError: 403,
+    ConflictError: 409,
+    TooLargeError: 413,
     NotFoundError: 404,
     OverloadedError: 429,
     UnavailableError: 503,
@@ -40,6 +51,9 @@ STATUS: Mapping[type[ModwrightError], int] = {
     IntegrityError: 500,
     MissingExtraError: 500,
     SourceError: 502,
+    StorageError: 503,
+    StorageFullError: 507,
+    LostLeaseError: 409,
     ModwrightError: 500,
 }
 #: What the web framework itself refuses: status to code.
@@ -49,7 +63,12 @@ _HTTP_CODES = {
     413: "body_too_large",
     415: "unsupported_media_type",
 }
-_TYPES = {404: "not_found_error", 429: "rate_limit_error"}
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
 
 Location = tuple[str | int, ...]
 
@@ -159,8 +178,8 @@ def _framework_refusal(error: HTTPException) -> Refusal:
 def _headers(error: ModwrightError) -> dict[str, str]:
     if isinstance(error, OverloadedError):
         return {"retry-after": str(max(1, math.ceil(error.retry_after_s)))}
-    if isinstance(error, ScoringError):
-        return {"x-should-retry": "false"}  # the same input fails again
+    if isinstance(error, (ScoringError, ConflictError, StorageFullError)):
+        return {"x-should-retry": "false"}  # the same fails again
     return {}
 
 

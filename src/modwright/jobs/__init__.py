@@ -1,0 +1,1 @@
+"""Work in the background: a queue of jobs, and the workers that do them."""
