@@ -7,15 +7,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from modwright import __version__
 from modwright.api.dialect import Dialect, fixed
 from modwright.api.errors import respond
+from modwright.api.factory import Factory
 from modwright.api.middleware import Envelope
 from modwright.api.routes import health, inference, models
 from modwright.api.routes.common import ClientGoneError
@@ -28,9 +30,20 @@ and for curl.
 
 Every path below `/v1` answers below `/mistral/v1` and `/openai/v1` too; the prefix fixes the dialect."""
 
+#: Routers that are mounted only where the server has a factory.
+KEEPING: tuple[APIRouter, ...] = ()
+#: Request models that their routes parse themselves, for the OpenAPI document.
+KEEPING_REQUESTS: tuple[type[BaseModel], ...] = ()
 
-def create_app(deployments: Deployments, settings: Settings) -> FastAPI:
-    """Return the application; its lifespan starts the models' batchers and stops them."""
+
+def create_app(deployments: Deployments, settings: Settings, factory: Factory | None = None) -> FastAPI:
+    """Return the application; its lifespan starts the models' batchers and stops them.
+
+    Args:
+        deployments: the models that answer.
+        settings: limits, and the model of requests that name none.
+        factory: what keeps files, jobs, models and keys; without one, none of their routes is mounted.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -39,6 +52,8 @@ def create_app(deployments: Deployments, settings: Settings) -> FastAPI:
             yield
         finally:
             await asyncio.to_thread(deployments.stop)
+            if factory is not None:
+                await factory.checker.close()
 
     app = FastAPI(
         title="modwright",
@@ -51,16 +66,17 @@ def create_app(deployments: Deployments, settings: Settings) -> FastAPI:
     )
     app.state.deployments = deployments
     app.state.settings = settings
+    app.state.factory = factory
     app.add_middleware(Envelope, max_body_bytes=settings.max_body_bytes)
     _add_error_handlers(app)
-    _add_routes(app)
+    _add_routes(app, keeping=factory is not None)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
 
-def _add_routes(app: FastAPI) -> None:
+def _add_routes(app: FastAPI, *, keeping: bool) -> None:
     app.include_router(health.router)
-    for group in (inference.router, models.router):
+    for group in (inference.router, models.router, *(KEEPING if keeping else ())):
         app.include_router(group)
         for dialect in Dialect:
             prefix, dependencies = f"/{dialect}", [Depends(fixed(dialect))]
@@ -91,7 +107,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         )
         template = "#/components/schemas/{model}"
         _, bodies = models_json_schema(
-            [(model, "validation") for model in inference.REQUESTS], ref_template=template
+            [(model, "validation") for model in (*inference.REQUESTS, *KEEPING_REQUESTS)], ref_template=template
         )
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.update(bodies["$defs"])

@@ -10,6 +10,7 @@ from fastapi import Request
 from pydantic import BaseModel
 
 from modwright.api.errors import ErrorBody
+from modwright.api.factory import Factory
 from modwright.api.limits import parse_json, read_body
 from modwright.api.schemas.native import parse
 from modwright.serving.deployments import Deployments
@@ -44,6 +45,12 @@ def deployments(request: Request) -> Deployments:
 def settings(request: Request) -> Settings:
     """Return the settings of this server."""
     found: Settings = request.app.state.settings
+    return found
+
+
+def factory(request: Request) -> Factory:
+    """Return what this server keeps; only routes that are mounted with one may ask."""
+    found: Factory = request.app.state.factory
     return found
 
 
