@@ -34,8 +34,20 @@ def read_jsonl(
     Raises:
         DataError: the file as a whole cannot be read: encoding, a JSON array, no rows.
     """
-    notes: list[str] = []
-    collector = RowCollector(name, meaning, problems)
+    collector, notes = RowCollector(name, meaning, problems), list[str]()
+    gather_jsonl(path, reading, collector, notes, progress)
+    return collector.finish(notes)
+
+
+def gather_jsonl(
+    path: Path,
+    reading: Reading,
+    collector: RowCollector,
+    notes: list[str],
+    progress: Progress | None = None,
+) -> None:
+    """Give every line of a JSONL file to a collector; raises as `read_jsonl` does."""
+    name, problems = collector.name, collector.problems
     chunks = utf8_chunks(path, name, reading, notes, progress)
     if reading.skip_lines:
         chunks = without_lines(chunks, reading.skip_lines)
@@ -61,7 +73,6 @@ def read_jsonl(
         raise DataError("is empty, expected at least one row", file=name, remedy="give a file with rows")
     if blank:
         notes.append(f"{blank:,} blank line{'s were' if blank > 1 else ' was'} left out")
-    return collector.finish(notes)
 
 
 def _lines(

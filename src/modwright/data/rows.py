@@ -205,20 +205,22 @@ class RowCollector:
             )
         )
         keys = dict.fromkeys(key for record in self.others for key in record)
-        self.keys |= keys
-        if len(self.keys) > _MAX_KEYS:
-            remedy = "keep what varies from record to record under one key"
-            self._wrong(
-                self.lines[-1],
-                None,
-                f"found {len(self.keys):,} different keys, expected at most {_MAX_KEYS:,}",
-                remedy,
-            )
+        if not self.has_room_for(keys):
             keys = {}
         columns = [plain_series(key, [record.get(key) for record in self.others]) for key in keys]
         frame = pl.DataFrame([pl.Series(_HEIGHT, [None] * len(self.others), dtype=pl.Null), *columns])
         self.other_frames.append(frame)
         self.inputs, self.others = [], []
+
+    def has_room_for(self, keys: dict[str, None]) -> bool:
+        """Add to the keys seen so far; False where they have become too many, which is a problem."""
+        self.keys |= keys
+        if len(self.keys) <= _MAX_KEYS:
+            return True
+        remedy = "keep what varies from record to record under one key"
+        found = f"found {len(self.keys):,} different keys, expected at most {_MAX_KEYS:,}"
+        self._wrong(self.lines[-1], None, found, remedy)
+        return False
 
     def finish(self, notes: list[str]) -> FileRows:
         """Return the rows of the file."""
