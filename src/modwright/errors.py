@@ -11,7 +11,8 @@
     │   ├── AuthenticationError  who asks is not known
     │   ├── ForbiddenError  who asks may not do this
     │   ├── ConflictError   it contradicts the state of what is there
-    │   └── TooLargeError   more than the server takes
+    │   ├── TooLargeError   more than the server takes
+    │   └── UnprocessableError  it is well formed, and nothing this server does
     ├── NotFoundError       something named does not exist
     │   └── ModelNotFoundError
     ├── IntegrityError      bytes are not the ones that were promised
@@ -157,6 +158,13 @@ class TooLargeError(InputError):
 
     code = "too_large"
     status = 413
+
+
+class UnprocessableError(InputError):
+    """It is well formed, and nothing this server does."""
+
+    code = "unprocessable"
+    status = 422
 
 
 class NotFoundError(ModwrightError):
