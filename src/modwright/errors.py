@@ -207,6 +207,7 @@ class MissingExtraError(ModwrightError):
 
     code = "missing_extra"
     exit_code = 6
+    status = 501
 
     def __init__(self, extra: str, why: str) -> None:
         super().__init__(f"{why} needs the extra '{extra}'", remedy=f"pip install 'modwright[{extra}]'")
@@ -267,6 +268,7 @@ class LostLeaseError(ModwrightError):
     """A job is no longer this worker's: it was taken over, cancelled or ended; nothing was written."""
 
     code = "lost_lease"
+    status = 409
 
 
 class ScoringError(ModwrightError):

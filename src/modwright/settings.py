@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from modwright.errors import SettingsError, nearest
 
@@ -24,6 +24,20 @@ class Settings(BaseModel):
         default_factory=lambda: Path.home() / ".modwright", description="Folder of everything local."
     )
     cache: Path | None = Field(default=None, description="Folder of downloads; <home>/cache when not set.")
+    database: str | None = Field(
+        default=None,
+        repr=False,  # it may hold a password
+        description="URL of the database, postgresql://… or sqlite:///…; <home>/modwright.db when not set.",
+    )
+    storage: str | None = Field(
+        default=None,
+        description="Where files and models are kept: a folder, or s3://BUCKET/PREFIX; <home> when not set.",
+    )
+    secret_key: SecretStr | None = Field(
+        default=None,
+        description="What secrets of jobs are encrypted with, 32 characters or more; several with commas "
+        "between, the first for new ones. <home>/secret.key, made once, when not set.",
+    )
     default_model: str | None = Field(
         default=None, description="Model that answers requests which name none."
     )
@@ -32,6 +46,28 @@ class Settings(BaseModel):
         default=8000, ge=0, le=65535, description="Port the server listens on; 0 takes a free one."
     )
     max_body_bytes: int = Field(default=10_000_000, ge=1_000, description="Largest request body.")
+    max_upload_bytes: int = Field(
+        default=2_000_000_000, ge=1_000, description="Largest body of an upload of a file."
+    )
+    max_headers: int = Field(default=100, ge=10, description="Most headers of one request.")
+    max_json_depth: int = Field(
+        default=32, ge=16, le=200, description="Deepest nesting of lists and objects in a body."
+    )
+    requests_per_minute: int = Field(
+        default=0, ge=0, description="Requests a key may make per minute for each scope; 0 sets no limit."
+    )
+    stall_timeout_s: float = Field(
+        default=30.0, gt=0, description="Seconds without a byte of a request that is still being sent."
+    )
+    max_request_s: float = Field(
+        default=300.0, gt=0, description="Seconds a request may take from its head to its answer."
+    )
+    max_transfer_s: float = Field(
+        default=7_200.0, gt=0, description="The same for the upload or download of a file."
+    )
+    job_workers: int = Field(
+        default=1, ge=0, le=1_000, description="Workers that `serve` starts beside the server; 0 starts none."
+    )
     max_inputs: int = Field(default=1_024, ge=1, description="Most inputs in one request.")
     max_input_chars: int = Field(default=1_000_000, ge=100, description="Most characters in one input.")
     max_queue_chars: int = Field(

@@ -67,7 +67,7 @@ def create_app(deployments: Deployments, settings: Settings, factory: Factory | 
     app.state.deployments = deployments
     app.state.settings = settings
     app.state.factory = factory
-    app.add_middleware(Envelope, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(Envelope, settings=settings)
     _add_error_handlers(app)
     _add_routes(app, keeping=factory is not None)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
@@ -106,15 +106,15 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
         template = "#/components/schemas/{model}"
-        _, bodies = models_json_schema(
-            [(model, "validation") for model in (*inference.REQUESTS, *KEEPING_REQUESTS)], ref_template=template
-        )
+        requests: tuple[type[BaseModel], ...] = (*inference.REQUESTS, *KEEPING_REQUESTS)
+        _, bodies = models_json_schema([(model, "validation") for model in requests], ref_template=template)
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.update(bodies["$defs"])
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         for path in document["paths"].values():
             for operation in path.values():
-                operation["responses"].pop("422", None)
+                if "HTTPValidationError" in str(operation["responses"].get("422")):  # FastAPI's own
+                    del operation["responses"]["422"]
         app.openapi_schema = document
     return app.openapi_schema

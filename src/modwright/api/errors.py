@@ -35,6 +35,7 @@ from modwright.errors import (
     StorageFullError,
     TooLargeError,
     UnavailableError,
+    UnprocessableError,
 )
 
 #: Error class to status; an error takes the entry of its nearest ancestor.
@@ -44,12 +45,13 @@ STATUS: Mapping[type[ModwrightError], int] = {
     ForbiddenError: 403,
     ConflictError: 409,
     TooLargeError: 413,
+    UnprocessableError: 422,
     NotFoundError: 404,
     OverloadedError: 429,
     UnavailableError: 503,
     ScoringError: 500,
     IntegrityError: 500,
-    MissingExtraError: 500,
+    MissingExtraError: 501,
     SourceError: 502,
     StorageError: 503,
     StorageFullError: 507,
@@ -60,8 +62,10 @@ STATUS: Mapping[type[ModwrightError], int] = {
 _HTTP_CODES = {
     404: "not_found",
     405: "method_not_allowed",
+    408: "request_timeout",
     413: "body_too_large",
     415: "unsupported_media_type",
+    431: "too_many_headers",
 }
 _TYPES = {
     401: "authentication_error",
@@ -176,9 +180,11 @@ def _framework_refusal(error: HTTPException) -> Refusal:
 
 
 def _headers(error: ModwrightError) -> dict[str, str]:
+    if isinstance(error, AuthenticationError):
+        return {"www-authenticate": 'Bearer realm="modwright"'}
     if isinstance(error, OverloadedError):
         return {"retry-after": str(max(1, math.ceil(error.retry_after_s)))}
-    if isinstance(error, (ScoringError, ConflictError, StorageFullError)):
+    if isinstance(error, (ScoringError, ConflictError, StorageFullError, MissingExtraError)):
         return {"x-should-retry": "false"}  # the same fails again
     return {}
 

@@ -14,9 +14,6 @@ from modwright.errors import RequestError
 from modwright.schema import Input
 from modwright.settings import Settings
 
-#: Deepest nesting of lists and objects in a body; the deepest of ours needs nine.
-MAX_JSON_DEPTH = 32
-
 
 async def read_body(request: Request) -> bytes:
     """Read a request's body; raises HTTPException 415 for another media type, 413 beyond the limit."""
@@ -26,8 +23,8 @@ async def read_body(request: Request) -> bytes:
     return await request.body()
 
 
-def parse_json(raw: bytes) -> Any:
-    """Parse bytes as one JSON document, strictly.
+def parse_json(raw: bytes, max_depth: int) -> Any:
+    """Parse bytes as one JSON document, strictly; at most `max_depth` lists and objects inside each other.
 
     Raises:
         RequestError: not UTF-8, not JSON, too deep, or a lone surrogate in a string; the place is named.
@@ -42,10 +39,10 @@ def parse_json(raw: bytes) -> Any:
         place = f"line {error.lineno} column {error.colno} (character {error.pos})"
         raise RequestError(f"the body is not JSON: {error.msg} at {place}") from None
     except RecursionError:
-        raise _too_deep() from None
+        raise _too_deep(max_depth) from None
     except ValueError as error:  # a number of thousands of digits
         raise RequestError(f"the body holds a number that cannot be read: {error}") from None
-    _check_tree(document)
+    _check_tree(document, max_depth)
     return document
 
 
@@ -53,22 +50,22 @@ def _refuse_constant(name: str) -> NoReturn:
     raise RequestError(f"the body holds {name}, which is not JSON")
 
 
-def _too_deep() -> RequestError:
-    return RequestError(f"the body nests lists and objects deeper than {MAX_JSON_DEPTH}")
+def _too_deep(max_depth: int) -> RequestError:
+    return RequestError(f"the body nests lists and objects deeper than {max_depth}")
 
 
-def _check_tree(value: Any, path: tuple[str | int, ...] = ()) -> None:
+def _check_tree(value: Any, max_depth: int, path: tuple[str | int, ...] = ()) -> None:
     """Check that the document is not too deep and its strings can be encoded."""
     if isinstance(value, str):
         _check_string(value, path)
     elif isinstance(value, dict | list):
-        if len(path) >= MAX_JSON_DEPTH:
-            raise _too_deep()
+        if len(path) >= max_depth:
+            raise _too_deep(max_depth)
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             if isinstance(key, str):
                 _check_string(key, path)
             if isinstance(item, str | dict | list):
-                _check_tree(item, (*path, key))
+                _check_tree(item, max_depth, (*path, key))
 
 
 def _check_string(value: str, path: tuple[str | int, ...]) -> None:

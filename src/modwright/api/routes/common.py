@@ -23,12 +23,19 @@ ResultT = TypeVar("ResultT")
 _LARGE_BYTES = 100_000
 _MEANINGS = {
     400: "The body is wrong; `param` names the field.",
-    404: "No such model.",
+    401: "No key, or one that is unknown, expired or revoked.",
+    403: "The key lacks the scope this needs, or what is asked for is not allowed.",
+    404: "No such thing, or it is another project's.",
+    408: "The body did not arrive in time.",
+    409: "It contradicts the state of what is there.",
     413: "The body is too large.",
-    415: "The body is not announced as JSON.",
-    429: "Too much waits to be scored; `Retry-After` says when to try again.",
-    500: "The model failed on this input.",
+    415: "The body is not announced as what this path takes.",
+    422: "It is well formed, and nothing this server does.",
+    429: "Too much waits, or this key asks too often; `Retry-After` says when to try again.",
+    500: "The server or a model failed on this input.",
+    501: "An optional part of modwright is not installed on this machine.",
     503: "No answer came in time; `Retry-After` says when to try again.",
+    507: "There is no room left; nothing was kept.",
 }
 
 
@@ -57,13 +64,14 @@ def factory(request: Request) -> Factory:
 async def body(request: Request, model: type[ModelT]) -> ModelT:
     """Read the request's body as a model; raises RequestError or HTTPException, see `limits.read_body`."""
     raw = await read_body(request)
+    max_depth = settings(request).max_json_depth
     if len(raw) > _LARGE_BYTES:
-        return await asyncio.to_thread(_parse, model, raw)  # other requests go on meanwhile
-    return _parse(model, raw)
+        return await asyncio.to_thread(_parse, model, raw, max_depth)  # other requests go on meanwhile
+    return _parse(model, raw, max_depth)
 
 
-def _parse(model: type[ModelT], raw: bytes) -> ModelT:
-    return parse(model, parse_json(raw))
+def _parse(model: type[ModelT], raw: bytes, max_depth: int) -> ModelT:
+    return parse(model, parse_json(raw, max_depth))
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, ResultT]) -> ResultT:
