@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from modwright.errors import SettingsError, nearest
 
 _PREFIX = "MODWRIGHT_"
 #: Variables of the test suite; no setting of a deployment.
 _OF_THE_TESTS = "MODWRIGHT_TEST_"
+
+
+def _from_json(value: Any) -> Any:
+    """Parse what the environment gives as JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise ValueError('expected a JSON object such as {"ministral-3b-latest": "fast"}') from None
 
 
 class Settings(BaseModel):
@@ -67,6 +79,11 @@ class Settings(BaseModel):
     )
     job_workers: int = Field(
         default=1, ge=0, le=1_000, description="Workers that `serve` starts beside the server; 0 starts none."
+    )
+    job_aliases: Annotated[dict[str, str], BeforeValidator(_from_json)] = Field(
+        default_factory=dict,
+        description="JSON object: names that jobs may ask for as `model`, each to a shipped recipe, a base of the "
+        "catalog or the path of a recipe; laid over the names of hosted models, which stand for `balanced`.",
     )
     max_inputs: int = Field(default=1_024, ge=1, description="Most inputs in one request.")
     max_input_chars: int = Field(default=1_000_000, ge=100, description="Most characters in one input.")
