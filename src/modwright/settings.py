@@ -101,6 +101,11 @@ class Settings(BaseModel):
         ge=1_000,
         description="Most bytes a compressed data file may unpack to.",
     )
+    max_loaded_models: int = Field(
+        default=8,
+        ge=1,
+        description="Trained models in memory at once, at most; the least recently used one gives way.",
+    )
     threads: int = Field(
         default=0, ge=0, description="Threads of the model; 0 takes every core this process may use."
     )
