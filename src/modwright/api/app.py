@@ -10,19 +10,24 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from modwright import __version__
+from modwright.api.auth import Gate, declared_scope
 from modwright.api.dialect import Dialect, fixed
-from modwright.api.errors import respond
+from modwright.api.errors import ErrorBody, respond
 from modwright.api.factory import Factory
 from modwright.api.middleware import Envelope
+from modwright.api.rate_limits import RateLimits
 from modwright.api.routes import health, inference, models
-from modwright.api.routes.common import ClientGoneError
+from modwright.api.routes.common import ClientGoneError, answers
 from modwright.errors import ModwrightError, RequestError
 from modwright.serving.deployments import Deployments
+from modwright.serving.served import Served
+from modwright.serving.trained import TrainedModels
 from modwright.settings import Settings
 
 _DESCRIPTION = """Moderation classifiers on your own machine, for the `mistralai` and `openai` clients
@@ -31,29 +36,35 @@ and for curl.
 Every path below `/v1` answers below `/mistral/v1` and `/openai/v1` too; the prefix fixes the dialect."""
 
 #: Routers that are mounted only where the server has a factory.
-KEEPING: tuple[APIRouter, ...] = ()
+KEEPING: tuple[APIRouter, ...] = (models.keeping,)
 #: Request models that their routes parse themselves, for the OpenAPI document.
-KEEPING_REQUESTS: tuple[type[BaseModel], ...] = ()
+KEEPING_REQUESTS: tuple[type[BaseModel], ...] = (*models.REQUESTS,)
 
 
-def create_app(deployments: Deployments, settings: Settings, factory: Factory | None = None) -> FastAPI:
+def create_app(
+    deployments: Deployments, settings: Settings, factory: Factory | None = None, *, gate: Gate | None = None
+) -> FastAPI:
     """Return the application; its lifespan starts the models' batchers and stops them.
 
     Args:
         deployments: the models that answer.
         settings: limits, and the model of requests that name none.
         factory: what keeps files, jobs, models and keys; without one, none of their routes is mounted.
+        gate: who may ask; the factory's keys where None, and anyone where that is None too.
     """
+
+    trained = None if factory is None else TrainedModels(factory.models, factory.blobs, settings)
+    served = Served(deployments, settings, trained)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        deployments.start()
+        served.start()
         try:
             yield
         finally:
-            await asyncio.to_thread(deployments.stop)
+            await served.close()
             if factory is not None:
-                await factory.checker.close()
+                await asyncio.to_thread(factory.checker.close)
 
     app = FastAPI(
         title="modwright",
@@ -64,9 +75,11 @@ def create_app(deployments: Deployments, settings: Settings, factory: Factory | 
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.deployments = deployments
+    app.state.served = served
     app.state.settings = settings
     app.state.factory = factory
+    app.state.gate = Gate(factory.keys) if gate is None and factory is not None else gate
+    app.state.rate_limits = RateLimits(settings.requests_per_minute)
     app.add_middleware(Envelope, settings=settings)
     _add_error_handlers(app)
     _add_routes(app, keeping=factory is not None)
@@ -76,11 +89,16 @@ def create_app(deployments: Deployments, settings: Settings, factory: Factory | 
 
 def _add_routes(app: FastAPI, *, keeping: bool) -> None:
     app.include_router(health.router)
-    for group in (inference.router, models.router, *(KEEPING if keeping else ())):
+    for group in _groups(keeping=keeping):
         app.include_router(group)
         for dialect in Dialect:
             prefix, dependencies = f"/{dialect}", [Depends(fixed(dialect))]
             app.include_router(group, prefix=prefix, dependencies=dependencies, include_in_schema=False)
+
+
+def _groups(*, keeping: bool) -> tuple[APIRouter, ...]:
+    """Return what is mounted below every prefix."""
+    return (inference.router, models.router, *(KEEPING if keeping else ()))
 
 
 def _add_error_handlers(app: FastAPI) -> None:
@@ -105,16 +123,44 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         document = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
-        template = "#/components/schemas/{model}"
-        requests: tuple[type[BaseModel], ...] = (*inference.REQUESTS, *KEEPING_REQUESTS)
-        _, bodies = models_json_schema([(model, "validation") for model in requests], ref_template=template)
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        schemas.update(bodies["$defs"])
-        for unused in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(unused, None)
-        for path in document["paths"].values():
-            for operation in path.values():
-                if "HTTPValidationError" in str(operation["responses"].get("422")):  # FastAPI's own
-                    del operation["responses"]["422"]
+        _add_bodies(document)
+        _tell_access(app, document)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _add_bodies(document: dict[str, Any]) -> None:
+    requests: tuple[type[BaseModel], ...] = (*inference.REQUESTS, *KEEPING_REQUESTS)
+    template = "#/components/schemas/{model}"
+    _, bodies = models_json_schema([(model, "validation") for model in requests], ref_template=template)
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas.update(bodies["$defs"])
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    for path in document["paths"].values():
+        for operation in path.values():
+            if "HTTPValidationError" in str(operation["responses"].get("422")):  # FastAPI's own
+                del operation["responses"]["422"]
+
+
+def _tell_access(app: FastAPI, document: dict[str, Any]) -> None:
+    """Say of every operation which scope it needs, and how it refuses who lacks it."""
+    if app.state.gate is None:
+        return
+    scheme = {"type": "http", "scheme": "bearer", "description": "A key, while the server has any."}
+    document["components"]["securitySchemes"] = {"key": scheme}
+    refusals = {str(status): told for status, told in answers(ErrorBody, 401, 403, 429, 503).items()}
+    del refusals["200"]
+    groups = _groups(keeping=app.state.factory is not None)
+    for route in (route for group in groups for route in group.routes if isinstance(route, APIRoute)):
+        scope = declared_scope(route.dependencies)
+        if scope is None or not route.include_in_schema:
+            continue
+        for method in route.methods or ():
+            operation = document["paths"][route.path_format][method.lower()]
+            operation["security"] = [{"key": [scope]}]
+            responses = operation["responses"]
+            for status in sorted(refusals.keys() - responses.keys()):
+                told = refusals[status]
+                content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}
+                responses[status] = {"description": told["description"], "content": content}

@@ -6,12 +6,12 @@ it was started with and mounts none of the routes that need it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from modwright.jobs.file_summary import FileSummary
     from modwright.jobs.service import JobService
     from modwright.storage.blobs import Blobs
     from modwright.storage.database import Database
@@ -23,30 +23,41 @@ if TYPE_CHECKING:
 
 
 class FileChecker(Protocol):
-    """Reads an uploaded file as training data, in a process of its own: the server itself never parses one."""
+    """Reads an uploaded file as training data, in a process of its own: the server itself never parses one.
 
-    async def check(self, path: Path, filename: str) -> Mapping[str, Any]:
-        """Return what was found: {targets: {name: {kind, labels}}, lines, skipped, characters}.
+    Synchronous, callable from many threads; `jobs.checking.ProcessChecker` is the one that `serve` makes.
+    """
+
+    @property
+    def parallel(self) -> int:
+        """Return how many checks go on at once; further ones wait for one of them."""
+        ...
+
+    def check(self, content: Iterable[bytes], name: str, tolerated: float = 0.0) -> FileSummary:
+        """Return what was found.
 
         Args:
-            path: the file on this machine; it is only read.
-            filename: what its owner calls it, for messages.
+            content: the file's bytes in pieces; an exception out of it ends the check and goes through.
+            name: what its owner calls it, for messages; never used as a path.
+            tolerated: share of the records that may be wrong, 0..1.
 
         Raises:
-            DataError: the file is no training data; each line that is wrong is named.
+            FileProblemsError: the file is no training data; up to 100 problems, each with its line.
             MissingExtraError: this machine cannot read data, the extra 'data' is not installed.
-            UnavailableError: too many files are being checked, or it took too long.
+            UnavailableError: it took too long, the process died, or the checker is closed.
         """
+        ...
 
-    async def close(self) -> None:
-        """End the processes; what is being checked is given up."""
+    def close(self) -> None:
+        """End the processes."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Factory:
     """The parts behind the routes of files, jobs, models and keys.
 
-    All but `checker` are synchronous: routes call them through `asyncio.to_thread`. Each takes the asking
+    All are synchronous: routes call them through `asyncio.to_thread`. Each but the checker takes the asking
     project's id first and finds nothing of another project (NotFoundError, as if it did not exist).
 
     Attributes:

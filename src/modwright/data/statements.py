@@ -192,6 +192,16 @@ class Statements:
     def _wrong(self, line: int, place: str, message: str, remedy: str) -> None:
         self.problems.add(message, file=self.name, line=line, field=place, remedy=remedy)
 
+    def labels(self) -> dict[str, tuple[TargetKind | None, tuple[str, ...]]]:
+        """Return target to its kind, None where only objects were met, and its labels; in order of first sight."""
+        return {name: (gathered.kind, tuple(gathered.labels)) for name, gathered in self.targets.items()}
+
+    def forget_rows(self) -> None:
+        """Forget which row said what, for who wants `labels` alone; `claims` cannot be asked for then."""
+        for gathered in self.targets.values():
+            for kept in (gathered.rows, gathered.columns, gathered.values, gathered.closed, gathered.objects):
+                del kept[:]
+
     def claims(self, number: int) -> dict[str, Claim]:
         """Return what a file of `number` rows says, by target in order of first sight."""
         return {target: gathered.claim(number) for target, gathered in self.targets.items()}

@@ -22,6 +22,9 @@ _UTF16_BOMS = {
 _FOREIGN = {
     b"\x1f\x8b": ("gzip-compressed data", "unpack it first: gunzip FILE"),
     b"PK\x03\x04": ("a zip archive or an Excel workbook", "unpack it, or save the sheet as CSV in UTF-8"),
+    b"\x28\xb5\x2f\xfd": ("Zstandard-compressed data", "unpack it first: zstd -d FILE"),
+    b"\xfd7zXZ\0": ("xz-compressed data", "unpack it first: unxz FILE"),
+    b"BZh": ("bzip2-compressed data", "unpack it first: bunzip2 FILE"),
     b"PAR1": ("a Parquet file", "let its name end in .parquet"),
     b"\xd0\xcf\x11\xe0": ("an old Excel workbook", "save the sheet as CSV in UTF-8"),
 }
