@@ -1,0 +1,369 @@
+"""Jobs in OpenAI's shape: the body that creates one, and jobs, events and checkpoints as its clients read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema, field_validator
+from pydantic_core import PydanticCustomError
+
+from modwright.api.schemas.job_bodies import finite, integration_body
+from modwright.api.schemas.jobs import MAX_STEPS, FileId, Name, Ours, suffix_of
+from modwright.api.schemas.native import Strict
+from modwright.errors import RequestError, UnprocessableError
+from modwright.jobs.service import JobOrder
+from modwright.jobs.specs import Hyperparameters, Integration, JobSpec, TrainingFile
+from modwright.jobs.states import TERMINAL, Status
+from modwright.storage.job_rows import CheckpointRow, EventRow, JobRow
+
+MAX_SUFFIX = 64
+#: What `learning_rate_multiplier` multiplies.
+BASE_LEARNING_RATE = 1e-4
+_SEED = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
+
+STATUS: dict[Status, str] = {
+    Status.QUEUED: "queued",
+    Status.VALIDATED: "queued",
+    Status.VALIDATING: "validating_files",
+    Status.STARTED: "running",
+    Status.RUNNING: "running",
+    Status.SUCCESS: "succeeded",
+    Status.FAILED: "failed",
+    Status.FAILED_VALIDATION: "failed",
+    Status.CANCELLED: "cancelled",
+    Status.CANCELLATION_REQUESTED: "cancelled",
+}
+
+
+def _auto(kind: str, **limits: float) -> Any:
+    """Return what reads `auto` as None, with the schema that says so."""
+    schema = {"anyOf": [{"const": "auto"}, {"type": kind, **limits}, {"type": "null"}]}
+    return (BeforeValidator(lambda value: None if value == "auto" else value), WithJsonSchema(schema))
+
+
+class OpenAIHyperparameters(Strict):
+    """What the training is asked for; `auto` leaves it to the recipe."""
+
+    n_epochs: Annotated[
+        float | None,
+        Field(strict=True, gt=0, le=10_000),
+        *_auto("number", exclusiveMinimum=0, maximum=10_000),
+    ] = None
+    batch_size: Annotated[
+        int | None, Field(strict=True, ge=1, le=MAX_STEPS), *_auto("integer", minimum=1, maximum=MAX_STEPS)
+    ] = None
+    learning_rate_multiplier: Annotated[
+        float | None, Field(strict=True, ge=1e-4, le=1e4), *_auto("number", minimum=1e-4, maximum=1e4)
+    ] = Field(default=None, description=f"Times {BASE_LEARNING_RATE:g} is the learning rate.")
+
+
+class Supervised(Strict):
+    """The one method there is."""
+
+    hyperparameters: OpenAIHyperparameters | None = None
+
+
+class Method(Strict):
+    """How a model is trained."""
+
+    type: str
+    supervised: Supervised | None = None
+    dpo: Any = Field(default=None, description="Not supported.")
+    reinforcement: Any = Field(default=None, description="Not supported.")
+
+
+class Wandb(Strict):
+    """A project of Weights & Biases; the server's own key is used."""
+
+    project: Name
+    name: Name | None = None
+    entity: Name | None = None
+    tags: Annotated[list[Name], Field(max_length=50)] | None = None
+
+
+class OpenAIIntegration(Strict):
+    """A tracker of experiments."""
+
+    type: Literal["wandb"]
+    wandb: Wandb
+
+
+class OpenAIJobRequest(Ours):
+    """Body of `POST /v1/fine_tuning/jobs` in OpenAI's shape: told by its `training_file`."""
+
+    model: Name
+    training_file: FileId
+    validation_file: FileId | None = None
+    suffix: str | None = Field(
+        default=None, description=f"At most {MAX_SUFFIX} characters of the model's name."
+    )
+    seed: _SEED | None = None
+    metadata: Annotated[dict[str, Any], Field(max_length=16)] | None = None
+    hyperparameters: OpenAIHyperparameters | None = None
+    method: Method | None = None
+    integrations: Annotated[list[OpenAIIntegration], Field(max_length=1)] | None = None
+
+    @field_validator("suffix")
+    @classmethod
+    def _short_suffix(cls, value: str | None) -> str | None:
+        return suffix_of(value, MAX_SUFFIX)
+
+    @field_validator("metadata")
+    @classmethod
+    def _short_metadata(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        for key, item in (value or {}).items():
+            if not isinstance(item, str) or len(key) > 64 or len(item) > 512:
+                raise PydanticCustomError(
+                    "metadata",
+                    "'{key}' is not a text of at most 512 characters under a key of at most 64",
+                    {"key": key[:64]},
+                )
+        return value
+
+    def order(self) -> JobOrder:
+        """Return what is asked for; raises UnprocessableError, RequestError for what cannot be meant."""
+        spec = JobSpec(
+            model=self.model,
+            training_files=(TrainingFile(self.training_file),),
+            validation_files=() if self.validation_file is None else (self.validation_file,),
+            hyperparameters=self._asked(),
+            suffix=self.suffix,
+            integrations=tuple(_integration(item.wandb) for item in self.integrations or []),
+            recipe=self.recipe,
+            overrides=self.overrides,
+            metadata=self.metadata or {},
+        )
+        return JobOrder(spec)
+
+    def _asked(self) -> Hyperparameters:
+        old, new = self.hyperparameters, None
+        if self.method is not None:
+            new = _supervised(self.method).hyperparameters
+        if old is not None and new is not None and old != new:
+            raise RequestError(
+                "says otherwise than method.supervised.hyperparameters",
+                where="hyperparameters",
+                remedy="give one of them",
+            )
+        asked = new or old or OpenAIHyperparameters()
+        multiplier = asked.learning_rate_multiplier
+        return Hyperparameters(
+            epochs=asked.n_epochs,
+            batch_size=asked.batch_size,
+            learning_rate=None if multiplier is None else float(f"{multiplier * BASE_LEARNING_RATE:.12g}"),
+            seed=self.seed,
+        )
+
+
+def _supervised(method: Method) -> Supervised:
+    if method.type != "supervised" or method.dpo is not None or method.reinforcement is not None:
+        raise UnprocessableError(
+            f"the method '{method.type[:100]}' is none of this server's",
+            where="method.type",
+            remedy="classifiers are trained supervised",
+        )
+    return method.supervised or Supervised()
+
+
+def _integration(wandb: Wandb) -> Integration:
+    return Integration(wandb.project, name=wandb.name, entity=wandb.entity, tags=tuple(wandb.tags or ()))
+
+
+class OpenAIJobBody(BaseModel):
+    """A job in OpenAI's shape."""
+
+    id: str
+    object: str
+    created_at: int
+    finished_at: int | None
+    model: str
+    fine_tuned_model: str | None
+    organization_id: str
+    status: str
+    training_file: str
+    validation_file: str | None
+    hyperparameters: dict[str, Any]
+    result_files: list[str]
+    seed: int
+    trained_tokens: int | None
+    estimated_finish: int | None
+    integrations: list[dict[str, Any]]
+    metadata: dict[str, str]
+    method: dict[str, Any]
+    error: dict[str, Any] | None
+
+
+class OpenAIEvent(BaseModel):
+    """Something that happened."""
+
+    id: str
+    object: str
+    created_at: int
+    level: str
+    message: str
+    type: str
+    data: dict[str, Any] | None
+
+
+class OpenAIEventList(BaseModel):
+    """A page of events, newest first."""
+
+    object: str
+    data: list[OpenAIEvent]
+    has_more: bool
+    first_id: str | None
+    last_id: str | None
+
+
+class OpenAICheckpoint(BaseModel):
+    """One step of training."""
+
+    id: str
+    object: str
+    created_at: int
+    fine_tuning_job_id: str
+    fine_tuned_model_checkpoint: str = Field(
+        description="The finished model at the last step; empty else: only that one is kept."
+    )
+    step_number: int
+    metrics: dict[str, float | None]
+
+
+class OpenAICheckpointList(BaseModel):
+    """A page of steps, newest first."""
+
+    object: str
+    data: list[OpenAICheckpoint]
+    has_more: bool
+    first_id: str | None
+    last_id: str | None
+
+
+def openai_job_body(job: JobRow) -> dict[str, Any]:
+    """Return a job as every call of OpenAI's clients shows it."""
+    spec = JobSpec.from_json(job.spec)
+    hyperparameters = _hyperparameters(job)
+    return {
+        "id": job.id,
+        "object": "fine_tuning.job",
+        "created_at": int(job.created_at),
+        "finished_at": None if job.finished_at is None else int(job.finished_at),
+        "model": job.model,
+        "fine_tuned_model": job.fine_tuned_model,
+        "organization_id": job.project_id,
+        "status": STATUS[job.status],
+        "training_file": spec.training_files[0].file_id,
+        "validation_file": spec.validation_files[0] if spec.validation_files else None,
+        "hyperparameters": hyperparameters,
+        "result_files": [],
+        "seed": spec.hyperparameters.seed or 0,
+        "trained_tokens": job.trained_tokens,
+        "estimated_finish": _estimated_finish(job),
+        "integrations": [integration_body(item, job.result) for item in spec.integrations],
+        "metadata": dict(spec.metadata),
+        "method": {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}},
+        "error": _error(job),
+    }
+
+
+def event_body(event: EventRow) -> dict[str, Any]:
+    """Return an event; its id is what `after` takes."""
+    return {
+        "id": f"{EVENT}{event.id}",
+        "object": "fine_tuning.job.event",
+        "created_at": int(event.created_at),
+        "level": str(event.level),
+        "message": event.message,
+        "type": "message",
+        "data": finite(event.data),
+    }
+
+
+def checkpoint_body(job: JobRow, step: CheckpointRow, last: int | None) -> dict[str, Any]:
+    """Return a step of a job; ``last`` is the number of the step that made the finished model."""
+    train, valid = finite(step.train_loss), finite(step.valid_loss)
+    model = job.fine_tuned_model if step.step_number == last else None
+    return {
+        "id": f"{CHECKPOINT}{job.id}-{step.step_number}",
+        "object": "fine_tuning.job.checkpoint",
+        "created_at": int(step.created_at),
+        "fine_tuning_job_id": job.id,
+        "fine_tuned_model_checkpoint": model or "",
+        "step_number": step.step_number,
+        "metrics": {
+            "step": step.step_number,
+            "train_loss": train,
+            "train_mean_token_accuracy": None,
+            "valid_loss": valid,
+            "valid_mean_token_accuracy": None,
+            "full_valid_loss": valid,
+            "full_valid_mean_token_accuracy": None,
+        },
+    }
+
+
+#: What ids of events and steps begin with.
+EVENT, CHECKPOINT = "ftevent-", "ftckpt-"
+
+
+def number_after(cursor: str | None, prefix: str) -> int | None:
+    """Return the number at the end of an id that `after` names; raises RequestError for no such id."""
+    if cursor is None:
+        return None
+    digits = cursor.rpartition("-")[2]
+    if cursor.startswith(prefix) and digits.isascii() and digits.isdecimal() and len(digits) <= 18:
+        return int(digits)
+    raise RequestError(
+        f"'{cursor[:100]}' is no id of this list", where="after", remedy="give the last id you have"
+    )
+
+
+def cursor_page(data: Sequence[dict[str, Any]], limit: int) -> dict[str, Any]:
+    """Return a page of what was asked for with one more than the limit; `has_more` always says whether it ends."""
+    shown = list(data[:limit])
+    return {
+        "object": "list",
+        "data": shown,
+        "has_more": len(data) > limit,
+        "first_id": shown[0]["id"] if shown else None,
+        "last_id": shown[-1]["id"] if shown else None,
+    }
+
+
+def _hyperparameters(job: JobRow) -> dict[str, Any]:
+    known = {**job.spec["hyperparameters"]}
+    known.update(
+        {key: value for key, value in job.result.get("hyperparameters", {}).items() if value is not None}
+    )
+    epochs, rate = finite(known.get("epochs")), finite(known.get("learning_rate"))
+    return {
+        "n_epochs": "auto" if epochs is None else max(1, round(epochs)),
+        "batch_size": known.get("batch_size") or "auto",
+        "learning_rate_multiplier": "auto" if rate is None else float(f"{rate / BASE_LEARNING_RATE:.12g}"),
+    }
+
+
+def _estimated_finish(job: JobRow) -> int | None:
+    metadata = job.result.get("metadata", {})
+    begins, takes = (
+        finite(metadata.get("estimated_start_time")),
+        finite(metadata.get("expected_duration_seconds")),
+    )
+    if takes is None or job.status in TERMINAL:
+        return None
+    begins = job.started_at if job.status is Status.RUNNING and job.started_at is not None else begins
+    return None if begins is None else int(begins + takes)
+
+
+def _error(job: JobRow) -> dict[str, Any] | None:
+    """Return why a job failed; one that a lost worker gave back has an error too, and has not failed."""
+    if STATUS[job.status] != "failed":
+        return None
+    told = job.error or {}
+    at_files = job.status is Status.FAILED_VALIDATION
+    return {
+        "code": "invalid_training_file" if at_files else str(told.get("code", "server_error")),
+        "message": str(told.get("message", "the job failed")),
+        "param": "training_file" if at_files else None,
+    }
