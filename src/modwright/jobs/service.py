@@ -185,6 +185,11 @@ class JobService:
         """Return steps newest first, those behind the step ``after``; raises NotFoundError."""
         return self._jobs.checkpoints(project_id, job_id, after=after, limit=limit, newest_first=True)
 
+    def last_step(self, project_id: str, job_id: str) -> int | None:
+        """Return the number of the newest step, None before the first; raises NotFoundError."""
+        steps = self._jobs.checkpoints(project_id, job_id, limit=1, newest_first=True)
+        return steps[0].step_number if steps else None
+
     def _given(self, project_id: str, ids: Sequence[str], places: Sequence[str]) -> list[GivenFile]:
         """Return the files of some ids; raises RequestError for one that is not there, of another purpose, or twice."""
         seen: dict[str, str] = {}

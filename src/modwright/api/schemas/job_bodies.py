@@ -78,17 +78,6 @@ class JobDetailBody(JobBody):
     checkpoints: list[JobCheckpoint]
 
 
-class JobListBody(BaseModel):
-    """A page of jobs, newest first."""
-
-    object: str
-    data: list[JobBody]
-    total: int
-    has_more: bool
-    first_id: str | None
-    last_id: str | None
-
-
 class DryRunBody(BaseModel):
     """What a job would take; nothing was kept."""
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema, field_validator
+from pydantic import BaseModel, BeforeValidator, Field, RootModel, WithJsonSchema, field_validator
 from pydantic_core import PydanticCustomError
 
-from modwright.api.schemas.job_bodies import finite, integration_body
+from modwright.api.schemas.job_bodies import (
+    DryRunBody,
+    JobBody,
+    JobDetailBody,
+    finite,
+    integration_body,
+)
 from modwright.api.schemas.jobs import MAX_STEPS, FileId, Name, Ours, suffix_of
 from modwright.api.schemas.native import Strict
 from modwright.errors import RequestError, UnprocessableError
@@ -192,6 +198,25 @@ class OpenAIJobBody(BaseModel):
     metadata: dict[str, str]
     method: dict[str, Any]
     error: dict[str, Any] | None
+
+
+class JobAnswer(RootModel[JobBody | OpenAIJobBody | DryRunBody]):
+    """A job in the shape of who asks, or what a dry run says."""
+
+
+class JobDetailAnswer(RootModel[JobDetailBody | OpenAIJobBody]):
+    """A job in the shape of who asks."""
+
+
+class JobListAnswer(BaseModel):
+    """A page of jobs in the shape of who asks, newest first."""
+
+    object: str
+    data: list[JobBody | OpenAIJobBody]
+    total: int
+    has_more: bool
+    first_id: str | None
+    last_id: str | None
 
 
 class OpenAIEvent(BaseModel):
