@@ -9,7 +9,8 @@ from fastapi.testclient import TestClient
 from serving_fakes import FailingClassifier, FakeClassifier, deployments, engine, settings
 
 from modwright.api.app import create_app
-from modwright.api.schemas.mistral import ClassificationResponse, Health, ModelCard, ModelList
+from modwright.api.schemas.mistral import ClassificationResponse, Health
+from modwright.api.schemas.models import ModelCard, ModelList
 from modwright.api.schemas.openai import CATEGORIES, ModerationResponse
 from modwright.schema import Schema, Target, TargetKind, text_input
 from modwright.serving.deployments import Deployment, Deployments
@@ -35,7 +36,7 @@ def test_a_classification_gives_every_target_of_every_input_in_order(asked):
     assert ClassificationResponse.model_validate(body).model == "goose"
     assert re.fullmatch("[0-9a-f]{32}", body["id"])
     assert set(body) == {"id", "model", "results"}
-    direct = next(iter(asked.app.state.deployments)).engine.judge([text_input(text) for text in texts])
+    direct = next(iter(asked.app.state.served.deployments)).engine.judge([text_input(text) for text in texts])
     for result, judgement in zip(body["results"], direct, strict=True):
         assert list(result) == ["moderation", "tone"]
         for name, answer in judgement.targets.items():
@@ -51,7 +52,7 @@ def test_a_classification_gives_every_target_of_every_input_in_order(asked):
 
 
 def test_a_single_text_gives_one_result_and_an_alias_answers_with_the_name(asked):
-    alias = next(iter(asked.app.state.deployments)).aliases[0]
+    alias = next(iter(asked.app.state.served.deployments)).aliases[0]
     body = asked.post("/v1/classifications", json={"model": alias, "inputs": RUDE}).json()
     assert body["model"] == "goose"
     assert len(body["results"]) == 1

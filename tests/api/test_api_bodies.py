@@ -151,7 +151,7 @@ TEXTS = ["NUL \0 inside", "😀 whole", "  ", "\u202e", "x" * 200, "\ud7ff\ue000
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_odd_texts_are_judged_as_they_are(asked, text):
-    classifier = next(iter(asked.app.state.deployments)).engine.classifier._inner
+    classifier = next(iter(asked.app.state.served.deployments)).engine.classifier._inner
     response = asked.post(CLASSIFY, json={"model": "goose", "input": text})
     assert response.status_code == 200
     assert classifier.batches[-1] == [text]

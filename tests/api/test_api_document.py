@@ -9,7 +9,7 @@ from serving_fakes import deployments, settings
 
 from modwright.api.app import create_app
 
-EXPECTED_POST = {"200", "400", "404", "413", "415", "429", "500", "503"}
+EXPECTED_POST = {"200", "400", "404", "409", "413", "415", "429", "500", "503"}
 EXPECTED_GET = {
     "/v1/models": {"200"},
     "/v1/models/{model_id}": {"200", "404"},

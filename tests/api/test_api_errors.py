@@ -121,7 +121,7 @@ def test_a_full_queue_is_429_with_retry_after():
         held[0].start()
         wait_for(lambda: classifier.batches)
         held[1].start()
-        queue = next(iter(asked.app.state.deployments))._batcher._queue
+        queue = next(iter(asked.app.state.served.deployments))._batcher._queue
         wait_for(lambda: queue.waiting_cost)
         refused = ask("b" * 500)
         classifier.release.set()
@@ -142,10 +142,10 @@ def wait_for(condition, timeout_s=5):
 @pytest.mark.parametrize("path", ["/v1/models", "/openai/v1/models"])
 def test_an_error_nobody_foresaw_has_the_one_shape_and_tells_nothing(path, caplog):
     with client() as asked:
-        asked.app.state.deployments = None
+        asked.app.state.served = None
         body = check_shape(asked.get(path), 500, "internal_error")
         assert "NoneType" not in body["message"]
-    assert "TypeError" in caplog.text
+    assert "AttributeError" in caplog.text
     assert body["request_id"] in caplog.text
 
 

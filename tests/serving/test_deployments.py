@@ -80,7 +80,7 @@ def test_the_default_is_the_configured_one_else_the_only_one():
 def test_specs_name_folders(tmp_path, monkeypatch):
     class Loaded(Engine):
         @classmethod
-        def load(cls, folder, *, threads=0):
+        def load(cls, folder, *, artifact=None, threads=0):
             return engine(id=folder.resolve().name.encode().hex().ljust(64, "0"))
 
     monkeypatch.setattr(module, "Engine", Loaded)

@@ -99,26 +99,29 @@ class Deployments:
     Args:
         deployments: names and aliases must differ from each other.
         settings: default_model names the one that answers requests which name none.
+        keeping: the server keeps models too, so that default_model may be one of those.
 
     Raises:
         UsageError: two deployments share a name, or are the same model.
         SettingsError: default_model names none of them.
     """
 
-    def __init__(self, deployments: Iterable[Deployment], settings: Settings) -> None:
+    def __init__(
+        self, deployments: Iterable[Deployment], settings: Settings, *, keeping: bool = False
+    ) -> None:
         self._by_name: dict[str, Deployment] = {}
         self._by_alias: dict[str, Deployment] = {}
         for deployment in deployments:
             self._add(deployment)
-        self._default_name = settings.default_model
-        if self._default_name is not None and self._by_name and self._find(self._default_name) is None:
+        default = self._default_name = settings.default_model
+        if default is not None and self._by_name and self.find(default) is None and not keeping:
             raise SettingsError(
-                f"MODWRIGHT_DEFAULT_MODEL is '{self._default_name}', which is not served",
-                remedy=nearest(self._default_name, self._by_name),
+                f"MODWRIGHT_DEFAULT_MODEL is '{default}', which is not served",
+                remedy=nearest(default, self._by_name),
             )
 
     @classmethod
-    def load(cls, specs: Sequence[str], settings: Settings) -> Self:
+    def load(cls, specs: Sequence[str], settings: Settings, *, keeping: bool = False) -> Self:
         """Load artifact folders given as "[NAME=]PATH"; the name is the folder's where none is given.
 
         Raises:
@@ -131,11 +134,12 @@ class Deployments:
         for name in names:
             if names.count(name) > 1:
                 raise UsageError(f"two models are named '{name}'", remedy="give one another name: NAME=PATH")
-        return cls((_load(name, path, settings) for name, path in named), settings)
+        loaded = (load_deployment(name, path, settings) for name, path in named)
+        return cls(loaded, settings, keeping=keeping)
 
     def _add(self, deployment: Deployment) -> None:
         for name in (deployment.name, *deployment.aliases):
-            other = self._find(name)
+            other = self.find(name)
             if other is not None:
                 raise UsageError(
                     f"models '{other.name}' and '{deployment.name}' both answer to '{name}'",
@@ -144,7 +148,8 @@ class Deployments:
         self._by_name[deployment.name] = deployment
         self._by_alias.update(dict.fromkeys(deployment.aliases, deployment))
 
-    def _find(self, name: str) -> Deployment | None:
+    def find(self, name: str) -> Deployment | None:
+        """Return the deployment of that name or alias, or None."""
         return self._by_name.get(name) or self._by_alias.get(name)
 
     def __iter__(self) -> Iterator[Deployment]:
@@ -155,7 +160,7 @@ class Deployments:
 
     def get(self, name: str) -> Deployment:
         """Return the deployment of that name or alias; raises ModelNotFoundError naming the nearest."""
-        deployment = self._find(name)
+        deployment = self.find(name)
         if deployment is None:
             remedy = nearest(name, self._by_name) if self._by_name else "no model is served here"
             raise ModelNotFoundError(f"unknown model '{name[:200]}'", where="model", remedy=remedy)
@@ -177,7 +182,9 @@ class Deployments:
             if names
             else "names no model, and none is served here",
             where="model",
-            remedy=f"name one of: {names}" if names else "start the server with an artifact folder",
+            remedy=f"name one of: {names}"
+            if names
+            else "train one, or start the server with an artifact folder",
         )
 
     def start(self) -> None:
@@ -215,8 +222,11 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _load(name: str, folder: Path, settings: Settings) -> Deployment:
-    engine = Engine.load(folder, threads=settings.threads)
+def load_deployment(
+    name: str, folder: Path, settings: Settings, *, artifact: artifact_folder.Artifact | None = None
+) -> Deployment:
+    """Load an artifact folder under a name; ``artifact`` is what was just verified there, see `Engine.load`."""
+    engine = Engine.load(folder, artifact=artifact, threads=settings.threads)
     manifest = folder / artifact_folder.MANIFEST
     if not engine.created_at:
         engine.created_at = int(manifest.stat().st_mtime)

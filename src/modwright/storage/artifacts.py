@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modwright.errors import IntegrityError, NotFoundError
 from modwright.files import sha256_file, staged_folder
-from modwright.storage.blobs import Blobs
+
+if TYPE_CHECKING:
+    from modwright.storage.blobs import Blobs
 
 #: Relative path to {"bytes": int, "sha256": str}; what the column `models.manifest` holds.
 Manifest = Mapping[str, Mapping[str, Any]]

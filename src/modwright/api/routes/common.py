@@ -13,7 +13,7 @@ from modwright.api.errors import ErrorBody
 from modwright.api.factory import Factory
 from modwright.api.limits import parse_json, read_body
 from modwright.api.schemas.native import parse
-from modwright.serving.deployments import Deployments
+from modwright.serving.served import Served
 from modwright.settings import Settings
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -43,9 +43,9 @@ class ClientGoneError(Exception):
     """The client hung up before its answer was ready."""
 
 
-def deployments(request: Request) -> Deployments:
+def served(request: Request) -> Served:
     """Return the models of this server."""
-    found: Deployments = request.app.state.deployments
+    found: Served = request.app.state.served
     return found
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 
-from modwright.api.dialect import dialect_of
+from modwright.api.auth import Scope, needs, principal
+from modwright.api.dialect import Dialect, dialect_of
 from modwright.api.limits import check_inputs
-from modwright.api.routes.common import answers, body, deployments, settings, takes, unless_gone
+from modwright.api.routes.common import answers, body, served, settings, takes, unless_gone
 from modwright.api.schemas.mistral import (
     ChatClassificationRequest,
     ChatModerationRequest,
@@ -18,13 +19,12 @@ from modwright.api.schemas.mistral import (
     classification_response,
 )
 from modwright.api.schemas.openai import ModerationRequest, ModerationResponse, moderation_response
-from modwright.serving.deployments import Deployment
-from modwright.serving.engine import Judgement
+from modwright.schema import Input
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(needs(Scope.CLASSIFY))])
 #: The request models, for the OpenAPI document.
 REQUESTS = (ClassificationRequest, ChatClassificationRequest, ModerationRequest, ChatModerationRequest)
-_ERRORS = (400, 404, 413, 415, 429, 500, 503)
+_ERRORS = (400, 404, 409, 413, 415, 429, 500, 503)
 _CLASSIFIED: dict[str, Any] = {"responses": answers(ClassificationResponse, *_ERRORS), "tags": ["inference"]}
 _MODERATED: dict[str, Any] = {"responses": answers(ModerationResponse, *_ERRORS), "tags": ["inference"]}
 
@@ -56,23 +56,29 @@ async def moderate_chat(request: Request) -> JSONResponse:
 async def _classify(
     request: Request, parsed: ClassificationRequest | ChatClassificationRequest
 ) -> JSONResponse:
-    deployment = deployments(request).get(parsed.model)
-    judgements = await _judge(request, deployment, parsed)
-    return JSONResponse(classification_response(deployment, judgements))
+    inputs = check_inputs(parsed.located(), settings(request))
+    return JSONResponse(await unless_gone(request, _classified(request, parsed, inputs)))
+
+
+async def _classified(
+    request: Request, parsed: ClassificationRequest | ChatClassificationRequest, inputs: list[Input]
+) -> dict[str, Any]:
+    async with served(request).lease(principal(request).project_id, parsed.model) as deployment:
+        return classification_response(deployment, await deployment.judge(inputs, parsed.operating_point))
 
 
 async def _moderate(request: Request, parsed: ModerationRequest | ChatModerationRequest) -> JSONResponse:
     dialect = dialect_of(request)
-    served = deployments(request)
-    deployment = served.default() if parsed.model is None else served.get(parsed.model)
-    judgements = await _judge(request, deployment, parsed)
-    return JSONResponse(moderation_response(deployment, judgements, dialect))
-
-
-async def _judge(
-    request: Request,
-    deployment: Deployment,
-    parsed: ClassificationRequest | ChatClassificationRequest | ModerationRequest | ChatModerationRequest,
-) -> list[Judgement]:
     inputs = check_inputs(parsed.located(), settings(request))
-    return await unless_gone(request, deployment.judge(inputs, parsed.operating_point))
+    return JSONResponse(await unless_gone(request, _moderated(request, parsed, inputs, dialect)))
+
+
+async def _moderated(
+    request: Request,
+    parsed: ModerationRequest | ChatModerationRequest,
+    inputs: list[Input],
+    dialect: Dialect,
+) -> dict[str, Any]:
+    async with served(request).lease(principal(request).project_id, parsed.model) as deployment:
+        judgements = await deployment.judge(inputs, parsed.operating_point)
+        return moderation_response(deployment, judgements, dialect)

@@ -1,4 +1,4 @@
-"""Bodies of Mistral's inference and model endpoints, as its clients from 1.7 to 3.x send and parse them."""
+"""Bodies of Mistral's inference endpoints, as its clients from 1.7 to 3.x send and parse them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,9 @@ from modwright.api.schemas.native import (
     by_shape,
     conversation,
 )
-from modwright.schema import TargetKind, text_input
+from modwright.schema import text_input
 from modwright.serving.deployments import Deployment
 from modwright.serving.engine import Judgement
-
-_LOSS = {TargetKind.MULTI_LABEL: "multi_class", TargetKind.SINGLE_LABEL: "single_class"}
 
 
 class ClassificationRequest(Request):
@@ -131,68 +129,8 @@ def classification_response(deployment: Deployment, judgements: Sequence[Judgeme
     return {"id": uuid.uuid4().hex, "model": deployment.name, "results": results}
 
 
-class ModelCard(BaseModel):
-    """A model, with every key either client family needs."""
-
-    id: str
-    object: str
-    type: str
-    model_type: str
-    created: int
-    owned_by: str
-    name: str
-    description: str
-    job: str
-    root: str
-    archived: bool
-    aliases: list[str]
-    capabilities: dict[str, bool]
-    classifier_targets: list[dict[str, Any]]
-    operating_points: list[str]
-
-
-class ModelList(BaseModel):
-    """Every model served."""
-
-    object: str
-    data: list[ModelCard]
-
-
 class Health(BaseModel):
     """The server answers, and each of its models has just judged an input."""
 
     status: str
     models: int
-
-
-def model_card(deployment: Deployment) -> dict[str, Any]:
-    """Return the card of a deployment: it reads as fine-tuned in `mistralai` and as a model in `openai`."""
-    engine = deployment.engine
-    can = dict.fromkeys(
-        ("completion_chat", "completion_fim", "function_calling", "fine_tuning", "vision"), False
-    )
-    return {
-        "id": deployment.name,
-        "object": "model",
-        "type": "fine-tuned",
-        "model_type": "classifier",
-        "created": deployment.created_at,
-        "owned_by": "modwright",
-        "name": deployment.name,
-        "description": "targets: " + ", ".join(engine.schema.names),
-        "job": engine.id[:12],
-        "root": deployment.root,
-        "archived": False,
-        "aliases": list(deployment.aliases),
-        "capabilities": {**can, "classification": True, "moderation": True},
-        "classifier_targets": [
-            {
-                "name": target.name,
-                "labels": list(target.labels),
-                "weight": 1.0,
-                "loss_function": _LOSS[target.kind],
-            }
-            for target in engine.schema
-        ],
-        "operating_points": sorted(engine.operating_points),
-    }
