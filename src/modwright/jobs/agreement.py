@@ -39,12 +39,13 @@ def check_agreement(spec: JobSpec, training: Sequence[GivenFile], validation: Se
     kinds = _kinds(spec.targets or (), training)
     _kinds_agree(kinds, validation)
     if spec.targets is not None:
-        labels = {target.name: set(target.labels) for target in spec.targets}
-        _refuse_unknown(labels, training, f"which {_DECLARED} does not declare")
-        _refuse_unknown(labels, validation, f"which {_DECLARED} does not declare")
+        declared = {target.name: set(target.labels) for target in spec.targets}
+        _refuse_unknown_labels(declared, (*training, *validation), f"which {_DECLARED} does not declare")
         _refuse_unseen(spec.targets, training)
         return
-    _refuse_unknown(_labels(training), validation, "which no training file has")
+    known = _labels(training)
+    _refuse_unknown_targets(known, validation)
+    _refuse_unknown_labels(known, validation, "which no training file has")
 
 
 def check_targets(targets: Iterable[TargetSpec]) -> None:
@@ -132,16 +133,22 @@ def _labels(files: Iterable[GivenFile]) -> dict[str, set[str]]:
     return labels
 
 
-def _refuse_unknown(known: Mapping[str, set[str]], files: Iterable[GivenFile], missing: str) -> None:
+def _refuse_unknown_targets(known: Mapping[str, set[str]], files: Iterable[GivenFile]) -> None:
     for file in files:
-        for name, found in file.summary.targets.items() if file.summary is not None else ():
+        for name in file.summary.targets if file.summary is not None else ():
             if name not in known:
                 raise RequestError(
-                    f"'{file.name}' has the target '{name}', {missing}",
+                    f"'{file.name}' has the target '{name}', which no training file has",
                     where=file.place,
                     remedy=nearest(name, known),
                 )
-            for label in found.labels:
+
+
+def _refuse_unknown_labels(known: Mapping[str, set[str]], files: Iterable[GivenFile], missing: str) -> None:
+    """Check the labels of known targets; other targets are left out of the training."""
+    for file in files:
+        for name, found in file.summary.targets.items() if file.summary is not None else ():
+            for label in found.labels if name in known else ():
                 if label not in known[name]:
                     raise RequestError(
                         f"'{file.name}' has the label '{label}' of '{name}', {missing}",

@@ -57,3 +57,19 @@ def test_a_client_works_as_its_documentation_says(url, clients_folder, driver, r
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("passed")
+
+
+#: Jobs went from `mistralai` with 2.5.2.
+TRAINING = [requirement for _, requirement in CLIENTS if requirement != "mistralai>=3,<4"]
+
+
+@pytest.mark.parametrize("requirement", TRAINING)
+def test_a_client_parses_every_kept_body_of_jobs(clients_folder, requirement):
+    python = install(requirement, clients_folder)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    kept = HERE.parents[1] / "golden" / "jobs"
+    done = subprocess.run(
+        [python, HERE / "parse_jobs.py", kept], capture_output=True, text=True, timeout=120, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("passed")

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from modwright.jobs.service import JobDetail
 from modwright.jobs.specs import Integration, JobSpec
+from modwright.jobs.states import Phase, Status
 from modwright.storage.job_rows import CheckpointRow, EventRow, JobRow
 
 _HYPERPARAMETERS = ("training_steps", "learning_rate", "weight_decay", "warmup_fraction", "epochs", "seq_len")
@@ -213,7 +214,15 @@ def _hyperparameters(job: JobRow) -> dict[str, Any]:
 
 def _metadata(job: JobRow) -> dict[str, Any]:
     known = metadata_body(job.result.get("metadata", {}))
-    return known | {"cost": known["cost"] or 0.0}
+    return known | {"cost": known["cost"] or 0.0, "estimated_start_time": starts_at(job)}
+
+
+def starts_at(job: JobRow) -> int | None:
+    """Return when training began, or from when it could; None before a job is queued for it."""
+    if job.started_at is not None:
+        return int(job.started_at)
+    waits = job.phase is Phase.TRAIN and job.status is Status.QUEUED
+    return int(max(job.modified_at, job.not_before)) if waits else None
 
 
 def _event(event: EventRow) -> dict[str, Any]:

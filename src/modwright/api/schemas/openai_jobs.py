@@ -14,6 +14,7 @@ from modwright.api.schemas.job_bodies import (
     JobDetailBody,
     finite,
     integration_body,
+    starts_at,
 )
 from modwright.api.schemas.jobs import MAX_STEPS, FileId, Name, Ours, suffix_of
 from modwright.api.schemas.native import Strict
@@ -370,15 +371,11 @@ def _hyperparameters(job: JobRow) -> dict[str, Any]:
 
 
 def _estimated_finish(job: JobRow) -> int | None:
-    metadata = job.result.get("metadata", {})
-    begins, takes = (
-        finite(metadata.get("estimated_start_time")),
-        finite(metadata.get("expected_duration_seconds")),
-    )
-    if takes is None or job.status in TERMINAL:
+    takes = finite(job.result.get("metadata", {}).get("expected_duration_seconds"))
+    begins = starts_at(job)
+    if takes is None or begins is None or job.status in TERMINAL:
         return None
-    begins = job.started_at if job.status is Status.RUNNING and job.started_at is not None else begins
-    return None if begins is None else int(begins + takes)
+    return int(begins + takes)
 
 
 def _error(job: JobRow) -> dict[str, Any] | None:
