@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from modwright.errors import NotFoundError, RequestError
+from modwright.errors import NotFoundError, RequestError, UnprocessableError
 from modwright.jobs.agreement import GivenFile, check_agreement
 from modwright.jobs.file_summary import FileSummary
 from modwright.jobs.naming import choose, recipe_of
@@ -59,9 +59,10 @@ class Estimator(Protocol):
         """Return what validation would put into the job's result: targets, hyperparameters, metadata, plan.
 
         Raises:
-            DataError, RecipeError: as validation would fail.
-            UnavailableError: it took too long.
+            RequestError: validation would fail.
+            OverloadedError, UnavailableError: another one goes on, or it took too long.
         """
+        ...
 
 
 class JobService:
@@ -135,11 +136,13 @@ class JobService:
 
         Raises:
             RequestError, ModelNotFoundError: as `create`.
-            DataError, RecipeError, UnavailableError: as the estimator.
+            OverloadedError, UnavailableError, TrainingError: as the estimator.
         """
         spec = self.checked(project_id, order.spec)
         if self._estimator is None:
-            raise RequestError("this server has no estimator", where="dry_run")
+            raise UnprocessableError(
+                "this server makes no dry runs", remedy="create the job: auto_start=false"
+            )
         return self._estimator.estimate(project_id, spec)
 
     def get(self, project_id: str, job_id: str) -> JobRow:

@@ -36,7 +36,7 @@ class Answer(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_POST = do_GET
+    do_POST = do_GET  # noqa: N815
 
     def log_message(self, *arguments):
         """Say nothing."""
@@ -99,7 +99,7 @@ def read_with_openai(url):
     ):
         kept = json.loads(BODIES[f"openai_{name}"])
         assert [one.id for one in page.data] == [one["id"] for one in kept["data"]]
-        for one, body in zip(page.data, kept["data"]):
+        for one, body in zip(page.data, kept["data"], strict=True):
             type(one).model_validate(body)
     return openai.__version__
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, RootModel, WithJsonSchema, field_validator
@@ -386,6 +386,15 @@ def _error(job: JobRow) -> dict[str, Any] | None:
     at_files = job.status is Status.FAILED_VALIDATION
     return {
         "code": "invalid_training_file" if at_files else str(told.get("code", "server_error")),
-        "message": str(told.get("message", "the job failed")),
+        "message": _message(told),
         "param": "training_file" if at_files else None,
     }
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    """Return in one text what Mistral's dialect shows in several: the message, its place, the first wrong line."""
+    parts = [str(error[key]) for key in ("where", "message") if error.get(key)]
+    for problem in list(error.get("problems") or ())[:1]:
+        parts += [str(problem[key]) for key in ("where", "message") if problem.get(key)]
+    remedy = f" ({error['remedy']})" if error.get("remedy") else ""
+    return (": ".join(parts) or "the job failed") + remedy
