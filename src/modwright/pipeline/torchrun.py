@@ -193,7 +193,7 @@ def as_worker() -> Iterator[None]:
     if not is_worker():
         yield
         return
-    _die_with_parent()
+    die_with_parent()
     try:
         yield
     except KeyboardInterrupt:
@@ -223,7 +223,7 @@ def _write_error(path: Path, error: ModwrightError) -> None:
     path.write_text(json.dumps({"message": told}), encoding="utf-8")
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Have the kernel kill this process when its parent dies; Linux only."""
     library = ctypes.CDLL(None, use_errno=True)
     if not hasattr(library, "prctl"):
