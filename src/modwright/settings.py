@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
@@ -79,6 +79,22 @@ class Settings(BaseModel):
     )
     job_workers: int = Field(
         default=1, ge=0, le=1_000, description="Workers that `serve` starts beside the server; 0 starts none."
+    )
+    lease_s: float = Field(
+        default=30.0, gt=0, description="Seconds after which the job of a worker that says nothing goes to another."
+    )
+    max_attempts: int = Field(
+        default=3, ge=1, description="Times that a job's work is begun before it fails for good."
+    )
+    price_per_hour: float = Field(
+        default=0.0, ge=0, description="What an hour of training costs; jobs show their expected cost by it."
+    )
+    price_currency: str = Field(
+        default="EUR", min_length=3, max_length=3, description="Currency of that price, three letters."
+    )
+    wandb_mode: Literal["online", "offline"] = Field(
+        default="online",
+        description="Whether jobs that ask for Weights & Biases send figures there, or write them beside their run.",
     )
     job_aliases: Annotated[dict[str, str], BeforeValidator(_from_json)] = Field(
         default_factory=dict,

@@ -33,6 +33,7 @@ _COMMANDS = (
     "evaluate",
     "predict",
     "serve",
+    "worker",
     "bases",
 )
 
