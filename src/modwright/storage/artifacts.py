@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from modwright.errors import IntegrityError, NotFoundError
-from modwright.files import sha256_file, staged_folder
+from modwright.files import staged_folder
+from modwright.storage.objects import disk_in_words
 
 if TYPE_CHECKING:
     from modwright.storage.blobs import Blobs
@@ -58,22 +59,11 @@ def install(manifest: Manifest, blobs: Blobs, folder: Path) -> None:
     names = sorted(manifest, key=lambda name: (name == _LAST, name))
     for name in names:
         _refuse_outside(name)
-    with staged_folder(folder, replace=True) as staging:
+    with disk_in_words(str(folder)), staged_folder(folder, replace=True) as staging:
         for name in names:
             target = staging / name
             target.parent.mkdir(parents=True, exist_ok=True)
             _fetch(name, manifest[name], blobs, target)
-
-
-def is_installed(manifest: Manifest, folder: Path, *, hashed: bool = False) -> bool:
-    """Return whether a folder holds every file of a manifest, of its size and, where asked, of its sha256."""
-    for name, entry in manifest.items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != entry["bytes"]:
-            return False
-        if hashed and sha256_file(path) != entry["sha256"]:
-            return False
-    return True
 
 
 def _fetch(name: str, entry: Mapping[str, Any], blobs: Blobs, target: Path) -> None:
