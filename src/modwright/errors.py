@@ -49,6 +49,8 @@ class ModwrightError(Exception):
     code = "error"
     exit_code = 1
     status = 500
+    #: Where a server answered with this error: the id of that request, which its log has.
+    request_id: str | None = None
 
     def __init__(self, message: str, *, where: str | None = None, remedy: str | None = None) -> None:
         self.message = message

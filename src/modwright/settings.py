@@ -50,6 +50,12 @@ class Settings(BaseModel):
         description="What secrets of jobs are encrypted with, 32 characters or more; several with commas "
         "between, the first for new ones. <home>/secret.key, made once, when not set.",
     )
+    url: str | None = Field(
+        default=None,
+        description="Address of the server that the client and the commands `files`, `jobs` and `models` ask; "
+        "the one of MODWRIGHT_HOST and MODWRIGHT_PORT when not set.",
+    )
+    key: SecretStr | None = Field(default=None, description="API key that they send to it.")
     default_model: str | None = Field(
         default=None, description="Model that answers requests which name none."
     )

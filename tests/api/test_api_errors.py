@@ -155,7 +155,7 @@ def test_a_health_check_fails_in_the_one_shape():
         body = check_shape(asked.get("/health"), 503, "unavailable")
         assert "model 'goose' failed" in body["message"]
         classifier.errors.clear()
-        assert asked.get("/health").json() == {"status": "ok", "models": 1}
+        assert asked.get("/health").json() == {"status": "ok", "models": 1, "max_inputs": 1_024}
 
 
 def test_every_class_of_the_tree_has_a_status():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from modwright.api.routes.common import answers, served
+from modwright.api.routes.common import answers, served, settings
 from modwright.api.schemas.mistral import Health
 from modwright.errors import ModwrightError, UnavailableError
 
@@ -23,4 +23,4 @@ async def health(request: Request) -> JSONResponse:
         await known.check()
     except ModwrightError as error:
         raise UnavailableError(error.message, retry_after_s=5.0) from None
-    return JSONResponse({"status": "ok", "models": len(known)})
+    return JSONResponse({"status": "ok", "models": len(known), "max_inputs": settings(request).max_inputs})

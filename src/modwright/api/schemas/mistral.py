@@ -134,3 +134,4 @@ class Health(BaseModel):
 
     status: str
     models: int
+    max_inputs: int = Field(description="Most inputs of one request.")

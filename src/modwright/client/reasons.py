@@ -1,0 +1,49 @@
+"""What both transports say to httpx and make of what it says: headers, timeouts, and why no answer came."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from modwright.client.address import Address
+from modwright.client.failures import Reply
+from modwright.client.flow import Request
+
+_CONNECT_S = 10.0
+
+
+def headers_of(request: Request) -> dict[str, str]:
+    """Return what a request says of its body and the answer it takes."""
+    told = {} if request.sink is None else {"accept": "application/octet-stream"}
+    if request.body is not None:
+        length = str(request.body.length)
+        told |= {"content-type": request.body.content_type, "content-length": length}
+    elif request.document is not None:
+        told["content-type"] = "application/json"
+    return told
+
+
+def timeout_of(httpx: ModuleType, where: Address, *, slow: bool) -> Any:
+    """Return the timeouts of a request."""
+    read_s = where.transfer_timeout_s if slow else where.timeout_s
+    return httpx.Timeout(where.timeout_s, connect=min(_CONNECT_S, where.timeout_s), read=read_s)
+
+
+def total_of(reply: Reply) -> int | None:
+    """Return the bytes that an answer announces; None where it does not say."""
+    text = reply.headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdecimal() else None
+
+
+def reason(httpx: ModuleType, error: Exception, where: Address, *, slow: bool) -> str:
+    """Say why no answer came."""
+    if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
+        return f"cannot reach {where.url}: {_text(error)}"
+    if isinstance(error, httpx.TimeoutException):
+        waited_s = where.transfer_timeout_s if slow else where.timeout_s
+        return f"no answer from {where.url} within {waited_s:g} s"
+    return f"the connection to {where.url} broke: {_text(error)}"
+
+
+def _text(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
