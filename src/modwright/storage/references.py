@@ -6,6 +6,7 @@ of their hashes. So one of the two comes first, and on no database do they wait 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -25,18 +26,19 @@ def hold(connection: Connection, sha256: str) -> str | None:
 
 
 def name_all(connection: Connection, hashes: Iterable[str]) -> None:
-    """Hold content that the caller names in this transaction, and use up one reservation of each.
+    """Hold content that the caller names in this transaction, and use up one reservation for each time it is given.
 
     Raises:
         IntegrityError: content is not there: it was never put, or its reservation was over.
     """
-    for sha256 in sorted(set(hashes)):
+    for sha256, times in sorted(Counter(hashes).items()):
         if hold(connection, sha256) is None:
             raise IntegrityError(
                 f"there is no content with sha256 {sha256[:16]}…",
                 remedy="put it again: it was kept for a day",
             )
-        take_reservation(connection, sha256)
+        for _ in range(times):
+            take_reservation(connection, sha256)
 
 
 def lock(connection: Connection, hashes: Iterable[str]) -> None:
