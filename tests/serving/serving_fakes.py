@@ -145,10 +145,10 @@ def deployments(*classifiers, names=("goose", "duck", "swan"), **changes):
 
 
 @contextlib.contextmanager
-def served(served_deployments, **changes):
+def served(served_deployments, factory=None, **changes):
     """Run a real server on a free loopback port in a thread; gives its URL."""
     listener = socket.create_server(("127.0.0.1", 0))
-    app = create_app(served_deployments, settings(**changes))
+    app = create_app(served_deployments, settings(**changes), factory)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
