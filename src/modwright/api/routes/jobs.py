@@ -39,7 +39,11 @@ _TAKES: dict[str, Any] = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": {"anyOf": _SCHEMAS}}}}
 }
 #: Fields of a spec by the names they have in OpenAI's shape.
-_OPENAI_FIELDS = {"training_files": "training_file", "validation_files": "validation_file"}
+_OPENAI_FIELDS = {
+    "training_files.0": "training_file",
+    "training_files": "training_file",
+    "validation_files.0": "validation_file",
+}
 
 
 @router.post(
@@ -115,9 +119,8 @@ def _create(request: Request, raw: bytes, dialect: Dialect, dry_run: bool) -> JS
             return JSONResponse(dry_run_body(service(request).dry_run(asking.project_id, order)))
         job = service(request).create(asking.project_id, order, shape, asking.key_id)
     except InputError as error:
-        if shape is Dialect.OPENAI and error.where is not None:
-            field = error.where.partition(".")[0]
-            error.where = _OPENAI_FIELDS.get(field, error.where)
+        if shape is Dialect.OPENAI:
+            _use_openais_words(error)
         raise
     return JSONResponse(openai_job_body(job) if dialect is Dialect.OPENAI else job_body(job))
 
@@ -126,6 +129,13 @@ def _order(document: Any, shape: Dialect) -> JobOrder:
     if shape is Dialect.OPENAI:
         return parse(OpenAIJobRequest, document).order()
     return parse(JobRequest, document).order()
+
+
+def _use_openais_words(error: InputError) -> None:
+    """Call the fields of a spec in an error as OpenAI's shape calls them."""
+    for field, name in _OPENAI_FIELDS.items():
+        error.message = error.message.replace(field, name)
+        error.where = name if error.where == field else error.where
 
 
 def _shape(document: Any, dialect: Dialect) -> Dialect:

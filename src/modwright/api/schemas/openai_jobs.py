@@ -337,7 +337,7 @@ def number_after(cursor: str | None, prefix: str) -> int | None:
     """Return the number at the end of an id that `after` names; raises RequestError for no such id."""
     if cursor is None:
         return None
-    digits = cursor.rpartition("-")[2]
+    digits = cursor.removeprefix(prefix)
     if cursor.startswith(prefix) and digits.isascii() and digits.isdecimal() and len(digits) <= 18:
         return int(digits)
     raise RequestError(
