@@ -17,7 +17,8 @@ from modwright.settings import Settings
 from modwright.storage.clock import new_id, now
 from modwright.storage.database import database_url as url_of
 from modwright.storage.database import keepable, open_database
-from modwright.storage.tables import DEFAULT_PROJECT, files, metadata, projects
+from modwright.storage.migrating import steps
+from modwright.storage.tables import DEFAULT_PROJECT, REVISION, files, metadata, projects
 
 MIGRATE = (
     "import sys; from modwright.storage.database import open_database; open_database(sys.argv[1]).migrate()"
@@ -37,6 +38,10 @@ def test_migrations_build_the_tables_that_the_code_asks(database):
     with database.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
+
+
+def test_the_code_knows_the_last_step():
+    assert steps().get_current_head() == REVISION
 
 
 def test_the_default_project_is_there_and_migrating_again_changes_nothing(database):
@@ -188,6 +193,31 @@ def test_a_server_that_is_not_there_is_a_storage_error_without_its_password():
         pass
     assert "secret-word" not in str(caught.value)
     assert "127.0.0.1" in str(caught.value)
+
+
+def test_a_server_that_died_is_told_and_used_again_once_it_is_back(postgresql):
+    url = postgresql.make()
+    database = open_database(url)
+    assert names(database) == {DEFAULT_PROJECT}
+
+    def write_while_it_dies():
+        with database.write() as connection:
+            add_project(connection, "lost")
+            postgresql.stop("immediate")
+            add_project(connection, "lost, too")
+
+    try:
+        with pytest.raises(StorageError, match="the database failed"):
+            write_while_it_dies()
+        with pytest.raises(StorageError, match="the database failed"):
+            names(database)
+    finally:
+        postgresql.start()
+    assert names(database) == {DEFAULT_PROJECT}
+    with database.write() as connection:
+        add_project(connection, "kept")
+    assert names(database) == {DEFAULT_PROJECT, "kept"}
+    database.close()
 
 
 def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path):

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, inspect, make_url, text
 
 from modwright.errors import (
     MissingExtraError,
@@ -22,19 +17,15 @@ from modwright.errors import (
     StorageFullError,
     UsageError,
 )
-from modwright.files import locked
 from modwright.settings import Settings
+from modwright.storage.tables import REVISION
 
 _BUSY_TIMEOUT_MS = 30_000
 _CONNECT_TIMEOUT_S = 5
 _POOL_TIMEOUT_S = 30
-_MIGRATIONS = Path(__file__).parent / "migrations"
-_MIGRATION_LOCK = 0x6D6F6477  # any number that no one else takes: "modw"
 _WRITES = "modwright_writes"
 _DISK_FULL = "53100"  # PostgreSQL's code
 _EXAMPLE = "write postgresql://USER:PASSWORD@HOST/NAME or sqlite:////FOLDER/FILE"
-# Alembic keeps what it is about in module variables.
-_one_migration_at_a_time = threading.Lock()
 
 
 def database_url(settings: Settings) -> str:
@@ -87,44 +78,24 @@ class Database:
         Raises:
             StorageError: the database cannot be reached, or is one of a later modwright.
         """
-        with _one_migration_at_a_time, self._alone():
-            with self.read() as connection:
-                there = MigrationContext.configure(connection).get_current_revision()
-            script = ScriptDirectory(str(_MIGRATIONS))
-            if there == script.get_current_head():
-                return
-            known = {revision.revision for revision in script.walk_revisions()}
-            if there is not None and there not in known:
-                raise StorageError(
-                    f"the database is in the state '{there}', which this modwright does not know",
-                    where=self.label,
-                    remedy="a later modwright has used it: run that one",
-                )
-            with self.write() as connection:
-                self._upgrade(connection)
+        if self.revision() == REVISION:
+            return
+        from modwright.storage.migrating import migrate  # half a second, for what mostly is done
+
+        with self._in_words():
+            migrate(self)
+
+    def revision(self) -> str | None:
+        """Return which step the tables are at, None where there are none; raises StorageError."""
+        with self.read() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            return None if found is None else str(found)
 
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep other processes that would migrate a SQLite file out; PostgreSQL has a lock of its own."""
-        if self.engine.dialect.name != "sqlite":
-            yield
-            return
-        with self._in_words(), locked(Path(str(self.engine.url.database))):
-            with self.engine.connect() as connection:
-                connection.connection.cursor().execute("PRAGMA journal_mode = WAL")
-            yield
-
-    def _upgrade(self, connection: Connection) -> None:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
-        config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
 
     @contextmanager
     def _in_words(self) -> Iterator[None]:

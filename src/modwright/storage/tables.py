@@ -34,6 +34,8 @@ metadata = MetaData(
     }
 )
 
+#: The last step of `migrations/versions`, which builds these tables.
+REVISION = "0001"
 #: The project of everybody who asks without a key; made by the first migration.
 DEFAULT_PROJECT = "default"
 #: A job in one of these stands in the way of its twin.
