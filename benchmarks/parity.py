@@ -76,7 +76,7 @@ def _engine(work: Path, texts: list[str], offline: list[float]) -> float:
 
 
 def _served(work: Path, texts: list[str], offline: list[float]) -> dict[str, float]:
-    command = [str(COMMAND), "serve", str(work / "model"), "--port", "0", "--json"]
+    command = [str(COMMAND), "serve", str(work / "model"), "--no-jobs", "--port", "0", "--json"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None

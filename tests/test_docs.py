@@ -118,7 +118,7 @@ def matches(shown, printed):
 @contextlib.contextmanager
 def serving(arguments):
     process = subprocess.Popen(
-        [*MODWRIGHT, *arguments, "--port", "0", "--json"], stdout=subprocess.PIPE, text=True
+        [*MODWRIGHT, *arguments, "--no-jobs", "--port", "0", "--json"], stdout=subprocess.PIPE, text=True
     )
     with process:
         try:

@@ -70,7 +70,7 @@ def run(*arguments: object, env: Mapping[str, str], timeout: float = 900) -> str
 @contextlib.contextmanager
 def serving(*arguments: object, env: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run `modwright serve` on a free port; gives the process and its URL once it is ready."""
-    command = [str(COMMAND), "serve", *map(str, arguments), "--port", "0", "--json"]
+    command = [str(COMMAND), "serve", *map(str, arguments), "--no-jobs", "--port", "0", "--json"]
     process = subprocess.Popen(command, env=dict(env), stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -194,7 +194,9 @@ def test_a_saved_model_is_an_artifact_that_loads_and_is_saved_again(tmp_path, sm
 def test_a_saved_model_is_served(tmp_path, matrix):
     folder = matrix.save(tmp_path / "model")
     command = [sys.executable, "-c", "from modwright.cli import main; main()", "serve", str(folder)]
-    process = subprocess.Popen([*command, "--port", "0", "--json"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, "--no-jobs", "--port", "0", "--json"], stdout=subprocess.PIPE, text=True
+    )
     try:
         ready = json.loads(process.stdout.readline())
         body = json.dumps({"input": TEXTS[0]}).encode()

@@ -231,7 +231,9 @@ def test_it_evaluates(bert, tmp_path, settings):
 
 def test_it_is_served(bert):
     command = [sys.executable, "-c", "from modwright.cli import main; main()", "serve", str(bert.folder)]
-    process = subprocess.Popen([*command, "--port", "0", "--json"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, "--no-jobs", "--port", "0", "--json"], stdout=subprocess.PIPE, text=True
+    )
     try:
         ready = json.loads(process.stdout.readline())
         body = json.dumps({"input": "you silly goose"}).encode()

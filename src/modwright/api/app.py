@@ -22,7 +22,7 @@ from modwright.api.errors import ErrorBody, respond
 from modwright.api.factory import Factory
 from modwright.api.middleware import Envelope
 from modwright.api.rate_limits import RateLimits
-from modwright.api.routes import health, inference, jobs, models, openai_jobs
+from modwright.api.routes import files, health, inference, jobs, keys, models, openai_jobs
 from modwright.api.routes.common import ClientGoneError, answers
 from modwright.errors import ModwrightError, RequestError
 from modwright.serving.deployments import Deployments
@@ -36,9 +36,9 @@ and for curl.
 Every path below `/v1` answers below `/mistral/v1` and `/openai/v1` too; the prefix fixes the dialect."""
 
 #: Routers that are mounted only where the server has a factory.
-KEEPING: tuple[APIRouter, ...] = (models.keeping, jobs.router, openai_jobs.router)
+KEEPING: tuple[APIRouter, ...] = (files.router, models.keeping, jobs.router, openai_jobs.router, keys.router)
 #: Request models that their routes parse themselves, for the OpenAPI document.
-KEEPING_REQUESTS: tuple[type[BaseModel], ...] = (*models.REQUESTS, *jobs.REQUESTS)
+KEEPING_REQUESTS: tuple[type[BaseModel], ...] = (*models.REQUESTS, *jobs.REQUESTS, *keys.REQUESTS)
 
 
 def create_app(
@@ -58,7 +58,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        served.start()
+        await served.start()
         try:
             yield
         finally:

@@ -34,6 +34,7 @@ _COMMANDS = (
     "predict",
     "serve",
     "worker",
+    "keys",
     "bases",
 )
 

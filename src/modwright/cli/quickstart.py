@@ -36,7 +36,7 @@ def command(
     else:
         _show(made, settings, served=not no_serve)
     if not no_serve:
-        serve(ServeOptions((f"quickstart={made.trained.folder}",), None, port, as_json))
+        serve(ServeOptions((f"quickstart={made.trained.folder}",), port=port, jobs=False, as_json=as_json))
 
 
 def quickstart(settings: Settings, view: RunView) -> Quickstart:

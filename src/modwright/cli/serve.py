@@ -1,26 +1,34 @@
-"""`modwright serve`: answer over HTTP, on this machine only."""
+"""`modwright serve`: API, worker and database in one command; or only answers, with `--no-jobs`."""
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import typer
 
 from modwright.cli.app import app
+from modwright.cli.worker_processes import WorkerProcesses, worker_command
 from modwright.errors import MissingExtraError, UsageError
 from modwright.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     import uvicorn
 
+    from modwright.api.auth import Gate
+    from modwright.api.factory import Factory
+
 #: Seconds beyond request_timeout_s that requests under way get when the server is told to stop.
 _DRAIN_S = 5.0
+#: What a worker needs and a machine that only serves may lack.
+_OF_WORKERS = ("polars", "torch", "transformers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +37,32 @@ class ServeOptions:
 
     Attributes:
         artifacts: "[NAME=]PATH" of artifact folders.
-        host: a loopback address; the settings' where None.
+        host: an address of this machine; the settings' where None.
         port: 0 takes a free one; the settings' where None.
+        jobs: take files and train on them too; else answer with the artifacts given, and keep nothing.
         as_json: announce readiness as one JSON line instead of for people.
     """
 
     artifacts: tuple[str, ...] = ()
     host: str | None = None
     port: int | None = None
+    jobs: bool = True
     as_json: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The server takes requests now: its URL, and the names of its models."""
+    """The server takes requests now.
+
+    Attributes:
+        url: where.
+        models: names of the models it was started with.
+        notes: what else its operator should know, a sentence each.
+    """
 
     url: str
     models: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @app.command("serve")
@@ -53,29 +70,39 @@ def command(
     artifacts: list[str] = typer.Argument(
         None, metavar="[ARTIFACT]...", help="Artifact folders, each [NAME=]PATH."
     ),
-    host: str | None = typer.Option(None, help="Loopback address to listen on (MODWRIGHT_HOST, 127.0.0.1)."),
+    host: str | None = typer.Option(
+        None, help="Address to listen on (MODWRIGHT_HOST, 127.0.0.1); other than loopback once a key exists."
+    ),
     port: int | None = typer.Option(
         None, min=0, max=65535, help="Port to listen on; 0 takes a free one (MODWRIGHT_PORT, 8000)."
     ),
+    jobs: bool = typer.Option(
+        True, "--jobs/--no-jobs", help="Take files and train on them; or only answer, and keep nothing."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Announce readiness as one line of JSON."),
 ) -> None:
-    """Serve trained models over HTTP to the mistralai and openai clients and to curl."""
-    serve(ServeOptions(tuple(artifacts or ()), host, port, as_json))
+    """Serve models over HTTP, and train them there, for the mistralai and openai clients and for curl.
+
+    Files, jobs, models and keys are kept in MODWRIGHT_DATABASE and MODWRIGHT_STORAGE, by default below
+    MODWRIGHT_HOME. MODWRIGHT_JOB_WORKERS says how many workers train beside the server.
+    """
+    serve(ServeOptions(tuple(artifacts or ()), host, port, jobs, as_json))
 
 
 def serve(options: ServeOptions, announce: Callable[[Ready], None] | None = None) -> None:
     """Serve until told to stop; SIGTERM lets requests under way finish.
 
     Raises:
-        UsageError: an address that is not loopback or cannot be listened on; two models of one name.
+        UsageError: an address that cannot be listened on, or may not be without a key; two models of one name.
         NotFoundError, ArtifactError: an artifact is missing or broken.
+        StorageError: the database or the store of blobs cannot be reached.
         MissingExtraError: the extra 'serve' is not installed.
     """
     settings = load_settings()
     host = options.host if options.host is not None else settings.host
     port = options.port if options.port is not None else settings.port
-    listener = listen(loopback(host), port)  # before the models load: a taken port is told at once
-    with listener:
+    address = listening_address(host, settings)
+    with listen(address, port) as listener:  # before the models load: a taken port is told at once
         _run(listener, options, settings, announce or (_announce_json if options.as_json else _announce))
 
 
@@ -86,25 +113,62 @@ def _run(
         import uvicorn
 
         from modwright.api.app import create_app
+        from modwright.api.connections import deadline_protocol
+        from modwright.cli.opening import open_factory, open_gate
         from modwright.serving.deployments import Deployments
     except ImportError as error:
         raise MissingExtraError("serve", f"serving ({error.name} is missing)") from None
 
     deployments = Deployments.load(options.artifacts, settings)
-    ready = Ready(_url(listener), tuple(deployment.name for deployment in deployments))
+    factory = open_factory(settings) if options.jobs else None
+    gate = open_gate(settings, factory, always=not _is_loopback(listener.getsockname()[0]))
+    workers = _worker_count(settings) if factory is not None else 0
+    ready = Ready(
+        _url(listener),
+        tuple(deployment.name for deployment in deployments),
+        _notes(settings, factory, gate, workers),
+    )
     config = uvicorn.Config(
-        create_app(deployments, settings),
+        create_app(deployments, settings, factory, gate=gate),
+        http=deadline_protocol(settings.stall_timeout_s),
+        ws="none",
         log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=int(settings.request_timeout_s + _DRAIN_S),
     )
-    # uvicorn raises the signals it caught once more when it is done; being told to stop is no failure.
+    with _quiet_sigterm(), WorkerProcesses(workers, worker_command()):
+        _server(config, lambda: announce(ready)).run(sockets=[listener])
+
+
+@contextlib.contextmanager
+def _quiet_sigterm() -> Iterator[None]:
+    """Uvicorn raises the signals it caught once more when it is done; being told to stop is no failure."""
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
-        _server(config, lambda: announce(ready)).run(sockets=[listener])
+        yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _worker_count(settings: Settings) -> int:
+    """Return how many workers can run here: none where what trains is not installed."""
+    return settings.job_workers if all(find_spec(name) is not None for name in _OF_WORKERS) else 0
+
+
+def _notes(settings: Settings, factory: Factory | None, gate: Gate | None, workers: int) -> tuple[str, ...]:
+    notes = []
+    if factory is not None:
+        notes.append(f"files, jobs and models are kept in {factory.database.label}")
+        if workers:
+            notes.append(f"{workers} worker{'s' if workers > 1 else ''} train beside the server")
+        elif settings.job_workers:
+            notes.append("no worker runs here, the extra 'train' is missing: jobs wait for one elsewhere")
+        else:
+            notes.append("no worker runs here: jobs wait for one elsewhere")
+    if gate is None or not gate.keyed:
+        notes.append("no key exists: anyone on this machine may ask for anything")
+    return tuple(notes)
 
 
 def _server(config: uvicorn.Config, on_started: Callable[[], None]) -> uvicorn.Server:
@@ -119,21 +183,42 @@ def _server(config: uvicorn.Config, on_started: Callable[[], None]) -> uvicorn.S
     return Announced(config)
 
 
-def loopback(host: str) -> str:
-    """Return the address to listen on; raises UsageError unless only this machine can reach it."""
+def listening_address(host: str, settings: Settings) -> str:
+    """Return the IP address to listen on.
+
+    Raises:
+        UsageError: no IP address, or one that others can reach while no key exists.
+    """
     if host == "localhost":
         return "127.0.0.1"
+    if _is_loopback(host):
+        return str(ipaddress.ip_address(host))
     try:
-        address = ipaddress.ip_address(host)
+        address = str(ipaddress.ip_address(host))
     except ValueError:
         address = None
-    if address is None or not address.is_loopback:
+    if address is None or not _key_exists(settings):
         raise UsageError(
             f"host '{host}' is not a loopback address; without keys, only this machine may ask",
             where="--host",
-            remedy="use 127.0.0.1, ::1 or localhost; put a proxy that checks who asks in front of it",
+            remedy="make a key first (modwright keys create) and give an IP address, or use 127.0.0.1",
         )
-    return str(address)
+    return address
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _key_exists(settings: Settings) -> bool:
+    try:
+        from modwright.cli.opening import key_exists
+    except ImportError as error:
+        raise MissingExtraError("serve", f"serving ({error.name} is missing)") from None
+    return key_exists(settings)
 
 
 def listen(address: str, port: int) -> socket.socket:
@@ -155,17 +240,18 @@ def _url(listener: socket.socket) -> str:
 
 
 def _announce_json(ready: Ready) -> None:
-    told: dict[str, Any] = {"event": "ready", "url": ready.url, "models": list(ready.models)}
+    told = {"event": "ready", "url": ready.url, "models": list(ready.models), "notes": list(ready.notes)}
     print(json.dumps(told), flush=True)
 
 
 def _announce(ready: Ready) -> None:
-    if not ready.models:
-        print(f"listening on {ready.url} without a model; name artifact folders to serve some", flush=True)
-        return
-    print(
-        f"serving {', '.join(ready.models)} on {ready.url} (Ctrl-C stops)\n\n{curl_line(ready)}\n", flush=True
-    )
+    if ready.models:
+        told = f"serving {', '.join(ready.models)} on {ready.url} (Ctrl-C stops)"
+    else:
+        told = f"listening on {ready.url} without a model; name artifact folders to serve some"
+    notes = "".join(f"  {note}\n" for note in ready.notes)
+    asked = f"\n{curl_line(ready)}\n" if ready.models else ""
+    print(f"{told}\n{notes}{asked}", flush=True)
 
 
 def curl_line(ready: Ready) -> str:

@@ -25,5 +25,5 @@ class Slow(serving_fakes.FakeClassifier):
 
 fakes = serving_fakes.deployments(Slow(), names=("goose",))
 Deployments.load = classmethod(lambda cls, specs, settings: fakes)
-serve(ServeOptions(host=sys.argv[1] if len(sys.argv) > 1 else None, port=0, as_json=True))
+serve(ServeOptions(host=sys.argv[1] if len(sys.argv) > 1 else None, port=0, jobs=False, as_json=True))
 print("ended", flush=True)
