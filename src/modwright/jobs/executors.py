@@ -24,7 +24,7 @@ LOG = "trainer.log"
 _MODULE = "modwright.jobs.trainer"
 _PREFIX = "MODWRIGHT_"
 #: A trainer needs no way to the database, to blobs or to sealed secrets.
-_NOT_FOR_TRAINERS = frozenset({"database", "storage", "secret_key"})
+_NOT_FOR_TRAINERS = frozenset({"database", "storage", "secret_key", "url", "key"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ lost nothing more is written and the trainer is killed. A database that is away 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import shutil
@@ -19,7 +20,16 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from modwright.errors import InputError, LostLeaseError, ModwrightError, NotFoundError, StorageError
+from modwright.errors import (
+    ConflictError,
+    InputError,
+    IntegrityError,
+    LostLeaseError,
+    ModwrightError,
+    NotFoundError,
+    StorageError,
+    StorageFullError,
+)
 from modwright.jobs.executors import (
     Executor,
     LocalExecutor,
@@ -128,6 +138,9 @@ class JobRun:
             status = self._given_back()
         except LostLeaseError:
             return None
+        except ModwrightError as error:  # of the store: its disk is full, or published files went again
+            told = _told(error)
+            status = self._insist(lambda: jobs.retry(claim, told, self._events))
         finally:
             self._heart.stop()
         if status in TERMINAL:
@@ -203,7 +216,8 @@ class JobRun:
                 return True
             if text is None:
                 return False
-            self._hear(read_line(text))
+            with contextlib.suppress(IntegrityError):  # the last words of a killed process
+                self._hear(read_line(text))
         return True
 
     def _hear(self, line: Line) -> None:
@@ -257,22 +271,31 @@ class JobRun:
         job, parts = self._claim.job, self._parts
         manifest = self._insist(lambda: publish(Path(trained.folder), parts.blobs))
         name = model_id(job.model, job.project_id, job.id, job.created_at, job.suffix)
-        model = NewModel(
-            id=name,
-            project_id=job.project_id,
-            job_id=job.id,
-            root=job.model,
-            artifact_id=trained.artifact_id,
-            manifest=manifest,
-            targets=trained.targets,
-        )
 
-        def insert(connection: Connection) -> object:
-            return parts.models.insert(connection, model)
+        def succeed(name: str) -> Status:
+            model = NewModel(
+                id=name,
+                project_id=job.project_id,
+                root=job.model,
+                artifact_id=trained.artifact_id,
+                manifest=manifest,
+                targets=trained.targets,
+                job_id=job.id,
+            )
 
-        return lambda: parts.jobs.succeed(
-            self._claim, name, insert, trained_tokens=trained.trained_tokens, events=events
-        )
+            def insert(connection: Connection) -> object:
+                return parts.models.insert(connection, model)
+
+            tokens = trained.trained_tokens
+            return parts.jobs.succeed(self._claim, name, insert, trained_tokens=tokens, events=events)
+
+        def end() -> Status:
+            try:
+                return succeed(name)
+            except ConflictError:  # the few characters of another job's id are the same: more of them differ
+                return succeed(f"{name}-{job.id[9:18]}")
+
+        return end
 
     def _failed(self, *, of_input: bool) -> Status:
         validates = self._claim.phase is Phase.VALIDATE
@@ -283,6 +306,8 @@ class JobRun:
         while True:
             try:
                 return write()
+            except StorageFullError:
+                raise
             except StorageError:
                 if self._heart.lost.is_set() or self._stopping.wait(_PAUSE_S):
                     raise LostLeaseError("the store is away", where=f"job {self._claim.job.id}") from None

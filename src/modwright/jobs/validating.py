@@ -242,11 +242,6 @@ def _count_lines(path: Path) -> int:
 def _only_targets(dataset: Dataset, names: Sequence[str]) -> Dataset:
     """Return a dataset of the declared targets alone, in the order they were declared."""
     found = {target.name: target for target in dataset.schema.targets}
-    missing = [name for name in names if name not in found]
-    if missing:
-        raise DataError(
-            f"no training file has the target '{missing[0]}'", remedy=f"the files have {', '.join(found)}"
-        )
     schema = Schema(tuple(found[name] for name in names), positive_above=dataset.schema.positive_above)
     others = {
         f"{target.name}/{label}"
