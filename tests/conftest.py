@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 from hypothesis import settings
 
 from modwright.models.features import FrozenBase
+from modwright.settings import Settings
 from modwright.storage.database import Database, open_database
-from modwright.testing import make_tiny_base, open_tiny_base
+from modwright.testing import make_tiny_base, open_tiny_base, tiny_dataset, tiny_recipe
 from postgresql_server import PostgreSQL, server_programs
 
 # What is slow on a busy machine is not wrong: properties are judged by what they find, not by the clock.
@@ -72,3 +74,19 @@ def database(database_url) -> Iterator[Database]:
     database = open_database(database_url)
     yield database
     database.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_artifacts(tmp_path_factory, tiny_base_folder, tiny_base, tiny_cache) -> tuple[Path, Path]:
+    """Two artifacts that answer differently, trained on the tiny base; tests only read them."""
+    from modwright.pipeline.train import train  # most tests need none of it
+
+    root = tmp_path_factory.mktemp("artifacts")
+    shutil.copytree(tiny_cache / "graphs", root / "home" / "cache" / "graphs")
+    home = Settings(home=root / "home", threads=1)
+    folders = []
+    for seed in (0, 1):
+        recipe, dataset = tiny_recipe(tiny_base_folder), tiny_dataset(seed=seed)
+        result = train(recipe, dataset, root / f"model{seed}", home, on_event=lambda _: None)
+        folders.append(result.folder)
+    return folders[0], folders[1]

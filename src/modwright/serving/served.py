@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from modwright.errors import ModelNotFoundError, RequestError, nearest
+from modwright.errors import ModelNotFoundError, RequestError, StorageError, nearest
 from modwright.serving.deployments import Deployment, Deployments
 from modwright.serving.trained import TrainedModels
 from modwright.settings import Settings
@@ -67,9 +67,12 @@ class Served:
             hint = "GET /v1/models lists them"
         return ModelNotFoundError(f"unknown model '{name[:200]}'", where="model", remedy=hint)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Start the deployments; trained models start when they are asked."""
         self.deployments.start()
+        if self.trained is not None:
+            with contextlib.suppress(StorageError):  # files that nobody needs may lie there a little longer
+                await asyncio.to_thread(self.trained.sweep)
 
     async def close(self) -> None:
         """Stop every model: what waits is refused, running batches end."""

@@ -51,6 +51,7 @@ class TrainedModels:
         self._store = store
         self._blobs = blobs
         self._settings = settings
+        self._served = settings.home / "served"
         self.loaded = LoadedModels(settings.max_loaded_models, settings.request_timeout_s)
 
     @contextlib.asynccontextmanager
@@ -100,9 +101,18 @@ class TrainedModels:
         self.loaded.forget(model_id)
         await asyncio.to_thread(shutil.rmtree, self.folder(model_id), ignore_errors=True)
 
+    def sweep(self) -> None:
+        """Remove files of models that were deleted or archived while this machine did not look."""
+        there = [path for path in self._served.glob("*") if path.is_dir() and not path.name.startswith(".")]
+        # Asked after: what is installed from now on is of a model that is there.
+        needed = {self.folder(model_id) for model_id in self._store.answering()}
+        for folder in there:
+            if folder not in needed:
+                shutil.rmtree(folder, ignore_errors=True)
+
     def folder(self, model_id: str) -> Path:
         """Return where a model's files lie on this machine once it was asked."""
-        return self._settings.home / "served" / hashlib.sha256(model_id.encode()).hexdigest()[:32]
+        return self._served / hashlib.sha256(model_id.encode()).hexdigest()[:32]
 
     def _load(self, row: ModelRow) -> Deployment:
         try:

@@ -117,6 +117,12 @@ class ModelStore:
             found = connection.execute(mine.order_by(models.c.created_at.desc(), models.c.id.desc()))
             return [_model(row) for row in found]
 
+    def answering(self) -> set[str]:
+        """Return the ids of every project's models that are neither archived nor deleted."""
+        with self._database.read() as connection:
+            there = and_(models.c.deleted_at.is_(None), models.c.archived.is_(False))
+            return set(connection.execute(select(models.c.id).where(there)).scalars())
+
     def update(self, project_id: str, model_id: str, **changes: str | None) -> ModelRow:
         """Change `name` and `description`, those that are given; None takes one away."""
         unknown = changes.keys() - {"name", "description"}

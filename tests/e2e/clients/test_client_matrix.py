@@ -73,3 +73,15 @@ def test_a_client_parses_every_kept_body_of_jobs(clients_folder, requirement):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("passed")
+
+
+@pytest.mark.parametrize("requirement", [requirement for _, requirement in CLIENTS])
+def test_a_client_parses_every_kept_body_of_models(clients_folder, requirement):
+    python = install(requirement, clients_folder)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    kept = HERE.parents[1] / "golden" / "models"
+    done = subprocess.run(
+        [python, HERE / "parse_models.py", kept], capture_output=True, text=True, timeout=120, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("passed")

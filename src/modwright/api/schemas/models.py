@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, Field
 
 from modwright.api.schemas.native import Strict
-from modwright.schema import Schema, TargetKind
+from modwright.schema import TargetKind
 from modwright.serving.deployments import Deployment
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def deployment_card(deployment: Deployment, project_id: str, max_chars: int) -> 
         root=deployment.root,
         root_version=engine.id[:_SHORT_ID],
         aliases=list(deployment.aliases),
-        classifier_targets=_targets_of(engine.schema),
+        classifier_targets=_targets(target.to_json() for target in engine.schema),
         operating_points=sorted(engine.operating_points),
     )
 
@@ -126,7 +126,7 @@ def trained_card(
         root_version=row.artifact_id[:_SHORT_ID],
         archived=row.archived,
         aliases=list(aliases),
-        classifier_targets=[_target_of(target) for target in row.targets],
+        classifier_targets=_targets(row.targets),
     )
     return card if points is None else {**card, "operating_points": sorted(points)}
 
@@ -176,22 +176,14 @@ def _card(model_id: str, max_chars: int, **more: Any) -> dict[str, Any]:
     }
 
 
-def _targets_of(schema: Schema) -> list[dict[str, Any]]:
+def _targets(stored: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return targets, as a schema's JSON has them, in the words of the wire; weights are told by the job."""
     return [
         {
-            "name": target.name,
-            "labels": list(target.labels),
-            "weight": 1.0,
-            "loss_function": _LOSS[target.kind],
+            "name": target["name"],
+            "labels": list(target["labels"]),
+            "weight": target.get("weight", 1.0),
+            "loss_function": _LOSS[TargetKind(target["kind"])],
         }
-        for target in schema
+        for target in stored
     ]
-
-
-def _target_of(stored: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "name": stored["name"],
-        "labels": list(stored["labels"]),
-        "weight": stored.get("weight", 1.0),
-        "loss_function": stored["loss_function"],
-    }
