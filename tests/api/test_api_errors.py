@@ -14,6 +14,7 @@ from modwright.api.errors import STATUS, refusal, status_of
 
 POSTS = ("/v1/classifications", "/v1/chat/classifications", "/v1/moderations", "/v1/chat/moderations")
 GETS = ("/v1/models", "/v1/models/goose")
+LIMITS = {"max_inputs": 1_024, "max_upload_bytes": 2_000_000_000}
 PREFIXES = ("", "/mistral", "/openai")
 ALL_POSTS = [prefix + path for prefix in PREFIXES for path in POSTS]
 ALL_GETS = [prefix + path for prefix in PREFIXES for path in GETS] + ["/health"]
@@ -155,7 +156,7 @@ def test_a_health_check_fails_in_the_one_shape():
         body = check_shape(asked.get("/health"), 503, "unavailable")
         assert "model 'goose' failed" in body["message"]
         classifier.errors.clear()
-        assert asked.get("/health").json() == {"status": "ok", "models": 1, "max_inputs": 1_024}
+        assert asked.get("/health").json() == {**LIMITS, "status": "ok", "models": 1}
 
 
 def test_every_class_of_the_tree_has_a_status():

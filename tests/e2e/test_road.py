@@ -153,7 +153,7 @@ def test_moderations_flag_what_predict_flags(asked: Asked) -> None:
 
 def test_health_has_run_the_model(asked: Asked) -> None:
     answer = asked.client.get("/health")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "models": 1, "max_inputs": 1_024})
+    assert (answer.status_code, answer.json()["models"]) == (200, 1)
 
 
 def test_sigterm_ends_the_server_without_an_error(road: Road) -> None:

@@ -175,11 +175,12 @@ class NewApiKey(ApiKey):
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The server answers; `models` of it have just judged an input; `max_inputs` is what one request may hold."""
+    """The server answers; `models` of it have just judged an input; what one request may hold, at most."""
 
     status: str
     models: int
     max_inputs: int = int(Settings.model_fields["max_inputs"].default)
+    max_upload_bytes: int = int(Settings.model_fields["max_upload_bytes"].default)
 
 
 def read(kind: type[AnswerT], document: Any) -> AnswerT:

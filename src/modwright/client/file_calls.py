@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from modwright.client.answers import File, read
-from modwright.client.flow import Flow, Request, Stream, call, done, exchange, pages, path
-from modwright.errors import IntegrityError, NotFoundError, UsageError
+from modwright.client.calls import health
+from modwright.client.failures import Reply, failure
+from modwright.client.flow import Flow, Request, Send, Stream, call, done, exchange, pages, path
+from modwright.errors import IntegrityError, NotFoundError, TooLargeError, UnavailableError, UsageError
 from modwright.files import sha256_file, staged_file
 
 #: Bytes that went or came so far, and of how many.
@@ -117,8 +119,36 @@ def upload(
         boundary=uuid.uuid4().hex,
         progress=progress,
     )
-    # The same content under the same name is the same file there, so that sending it twice is no harm.
-    return call(Request("POST", "/v1/files", body=form, slow=True), _file)
+    return _sent(form)
+
+
+def _sent(form: Form) -> Flow[File]:
+    try:
+        # The same content under the same name is the same file there, so that sending it twice is no harm.
+        file = yield from call(Request("POST", "/v1/files", body=form, slow=True), _file)
+    except UnavailableError:
+        yield from _explain(form)
+        raise
+    return file
+
+
+def _explain(form: Form) -> Flow[None]:
+    """Find out why sending a file broke off: who hangs up on a large body is often not heard saying why.
+
+    Raises:
+        ModwrightError: the server would refuse any upload of this key, or one as large as this.
+    """
+    nothing = replace(form, size=0, fields=(), source=Path(os.devnull), progress=None)
+    outcome = yield Send(Request("POST", "/v1/files", body=nothing))
+    if isinstance(outcome, Reply) and outcome.status in (401, 403, 404, 429):
+        raise failure(outcome)
+    most = (yield from health()).max_upload_bytes
+    if form.length > most:
+        raise TooLargeError(
+            f"is {form.size:,} bytes, the server takes uploads of {most:,}",
+            where=form.name,
+            remedy="split it; a job may have several files",
+        )
 
 
 def list_files(purpose: str | None, search: str | None) -> Stream[File]:

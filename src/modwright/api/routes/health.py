@@ -23,4 +23,5 @@ async def health(request: Request) -> JSONResponse:
         await known.check()
     except ModwrightError as error:
         raise UnavailableError(error.message, retry_after_s=5.0) from None
-    return JSONResponse({"status": "ok", "models": len(known), "max_inputs": settings(request).max_inputs})
+    limits = {name: getattr(settings(request), name) for name in ("max_inputs", "max_upload_bytes")}
+    return JSONResponse({"status": "ok", "models": len(known), **limits})

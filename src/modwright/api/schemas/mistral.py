@@ -135,3 +135,4 @@ class Health(BaseModel):
     status: str
     models: int
     max_inputs: int = Field(description="Most inputs of one request.")
+    max_upload_bytes: int = Field(description="Largest body of an upload.")
