@@ -9,10 +9,13 @@ from serving_fakes import deployments, settings
 
 from modwright.api.app import create_app
 from modwright.api.factory import Factory
+from modwright.jobs.service import JobService
 from modwright.settings import Settings
 from modwright.storage.blobs import open_blobs
 from modwright.storage.database import database_url, open_database
 from modwright.storage.files import FileStore
+from modwright.storage.jobs import JobStore
+from modwright.storage.models import ModelStore
 from modwright.storage.projects import KeyStore, ProjectStore
 from modwright.storage.secrets import Sealer
 
@@ -42,23 +45,24 @@ class Shared:
 
 @contextlib.contextmanager
 def kept(folder, checker):
-    """Give a factory that keeps files below a folder; jobs and models are not there."""
+    """Give a factory that keeps files below a folder, with a checker that is shared."""
     made = Settings(home=folder)
     database = open_database(database_url(made))
     database.migrate()
-    blobs = open_blobs(made, database)
+    blobs, sealer = open_blobs(made, database), Sealer(made)
+    files, jobs = FileStore(database, blobs), JobStore(database)
     try:
         yield Factory(
             database=database,
             blobs=blobs,
             projects=ProjectStore(database),
             keys=KeyStore(database),
-            files=FileStore(database, blobs),
-            jobs=None,
-            models=None,
-            service=None,
+            files=files,
+            jobs=jobs,
+            models=ModelStore(database, blobs),
+            service=JobService(made, files, jobs, sealer),
             checker=Shared(checker),
-            sealer=Sealer(made),
+            sealer=sealer,
         )
     finally:
         database.close()

@@ -1,7 +1,10 @@
 import os
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path[:0] = [str(Path(__file__).parents[2] / room) for room in ("serving", "api")]
 
 # Taken out of the environment: to the server it would be an unknown setting.
 _KEPT = os.environ.pop("MODWRIGHT_TEST_CLIENTS", None)
