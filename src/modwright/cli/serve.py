@@ -137,7 +137,7 @@ def _run(
         server_header=False,
         timeout_graceful_shutdown=int(settings.request_timeout_s + _DRAIN_S),
     )
-    with _quiet_sigterm(), WorkerProcesses(workers, worker_command()):
+    with _quiet_sigterm(), _housekeeping(factory), WorkerProcesses(workers, worker_command()):
         _server(config, lambda: announce(ready)).run(sockets=[listener])
 
 
@@ -149,6 +149,15 @@ def _quiet_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _housekeeping(factory: Factory | None) -> contextlib.AbstractContextManager[object]:
+    """Return what removes expired files and leftovers for as long as the server runs."""
+    if factory is None:
+        return contextlib.nullcontext()
+    from modwright.storage.housekeeping import Housekeeper
+
+    return Housekeeper(factory.files, factory.blobs)
 
 
 def _worker_count(settings: Settings) -> int:

@@ -42,7 +42,8 @@ class Database:
     """
 
     def __init__(self, url: URL) -> None:
-        self.label = url.render_as_string(hide_password=True)
+        shown = url.set(drivername=url.get_backend_name())
+        self.label = shown.render_as_string(hide_password=True)
         self.engine = _engine(url, self.label)
 
     @contextmanager

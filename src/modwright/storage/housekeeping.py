@@ -22,7 +22,7 @@ class Housekeeper:
 
     Args:
         files: whose expired ones are removed, every ``expire_every_s``.
-        blobs: whose leftovers are removed, every ``sweep_every_s``.
+        blobs: whose leftovers are removed, first with the first expiry and then every ``sweep_every_s``.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class Housekeeper:
         self._ended.set()  # what it is at may be left half done; it is done again
 
     def _run(self) -> None:
-        swept_at = time.monotonic()
+        next_sweep = time.monotonic()
         while not self._ended.wait(self._expire_every_s):
             try:
                 self._files.expire()
-                if time.monotonic() - swept_at >= self._sweep_every_s:
-                    swept_at = time.monotonic()
+                if time.monotonic() >= next_sweep:
                     self._blobs.sweep()
+                    next_sweep = time.monotonic() + self._sweep_every_s
             except ModwrightError as error:
                 _log.warning("what has expired is removed later: %s", error)
