@@ -1,12 +1,15 @@
 """Files over HTTP in both dialects: what is kept, what is refused and how it is told."""
 
+import json
 import re
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 from files_server import GOOD, ROWS, asking, jsonl, kept, left, upload
 
 from modwright.api.auth import Scope
+from modwright.api.schemas.files import UPLOAD_FIELDS, FileBody, FileQuery
 from modwright.jobs.checking import ProcessChecker
 
 PREFIXES = ["", "/mistral", "/openai"]
@@ -393,3 +396,21 @@ def test_the_document_tells_every_route_and_status(client):
     content = paths["/v1/files/{file_id}/content"]["get"]["responses"]["200"]["content"]
     assert set(content) == {"application/octet-stream"}
     assert {item["name"] for item in paths["/v1/files"]["get"]["parameters"]} >= {"after", "page", "purpose"}
+
+
+def test_the_page_tells_every_path_field_and_key(client):
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "http-files.md").read_text()
+    document = client.get("/openapi.json").json()
+    paths = {
+        (method.upper(), path)
+        for path, operations in document["paths"].items()
+        for method in operations
+        if path.startswith("/v1/files")
+    }
+    assert set(re.findall(r"^\| (GET|POST|DELETE) `(\S+)` \|", page, re.M)) == paths
+    fields = set(re.findall(r"^\| `(\S+)` \|", page.partition("## Uploads")[2].partition("## What")[0], re.M))
+    assert fields == {"file", *UPLOAD_FIELDS}
+    shown = json.loads(page.partition("## A file")[2].split("```")[1].removeprefix("json").replace("…", ""))
+    assert list(shown) == list(FileBody.model_fields)
+    listed = page.partition("## Lists")[2]
+    assert all(f"`{name}`" in listed for name in FileQuery.model_fields)
