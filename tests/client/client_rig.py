@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import inspect
 import itertools
 import json
@@ -114,11 +115,23 @@ class Rig:
         return self.publish(claim)
 
 
+class Shared:
+    """A checker that outlives the servers that use it."""
+
+    def __init__(self, checker):
+        self.parallel, self.check = checker.parallel, checker.check
+
+    def close(self):
+        """Leave it open."""
+
+
 @contextlib.contextmanager
-def rig(folder, **changes):
+def rig(folder, checker, **changes):
     """Give a rig whose server answers on loopback."""
-    factory = open_factory(Settings(home=folder / "home"))
-    (folder / "files").mkdir()
+    made = open_factory(Settings(home=folder / "home"))
+    made.checker.close()
+    factory = dataclasses.replace(made, checker=Shared(checker))
+    (folder / "files").mkdir(parents=True)
     try:
         with served(deployments(), factory, **changes) as url:
             yield Rig(url, factory, folder / "files")

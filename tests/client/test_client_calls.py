@@ -27,8 +27,8 @@ GOOD = {"text": "hello", "labels": {"moderation": ["safe"]}}
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with rig(tmp_path_factory.mktemp("rig"), max_upload_bytes=4_000_000) as made:
+def server(tmp_path_factory, checker):
+    with rig(tmp_path_factory.mktemp("rig"), checker, max_upload_bytes=4_000_000) as made:
         yield made
 
 
@@ -290,8 +290,8 @@ def test_every_answer_is_frozen(client, trained):
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_keys_are_made_shown_once_and_revoked(tmp_path, kind):
-    with rig(tmp_path) as server:
+def test_keys_are_made_shown_once_and_revoked(tmp_path, checker, kind):
+    with rig(tmp_path, checker) as server:
         with asking(kind, server.url, "") as open_client:
             admin = open_client.keys.create("admin", scopes=["admin", "read", "train", "classify"])
         assert admin.key not in repr(admin)

@@ -34,6 +34,9 @@ _COMMANDS = (
     "predict",
     "serve",
     "worker",
+    "files",
+    "jobs",
+    "models",
     "keys",
     "bases",
 )

@@ -30,6 +30,7 @@ from modwright.recipe.loading import (
     load_import_recipe,
     load_kept_recipe,
     load_recipe,
+    override_value,
     shipped_data_recipes,
     shipped_recipes,
 )
@@ -91,6 +92,7 @@ __all__ = [
     "load_import_recipe",
     "load_kept_recipe",
     "load_recipe",
+    "override_value",
     "shipped_data_recipes",
     "shipped_recipes",
     "varied",

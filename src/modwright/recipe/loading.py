@@ -174,7 +174,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
                 remedy=unknown_key(name, tables_here, key.strip(), data.get("family")),
             )
         table = value
-    table[last] = _value(text)
+    table[last] = override_value(text)
 
 
 def _placed(data: Mapping[str, Any], key: str) -> str:
@@ -199,7 +199,8 @@ class _Numbered(dict[str, Any]):
     """A list of tables, by number."""
 
 
-def _value(text: str) -> Any:
+def override_value(text: str) -> Any:
+    """Return the value of an override: read as TOML, else the text itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
