@@ -2,6 +2,7 @@
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -173,5 +174,24 @@ def test_a_process_that_dies_or_hangs_fails_one_check():
     with pytest.raises(UnavailableError):
         made.check(stalling(), "a.jsonl")
     made.close()
+
+
+def test_closing_gives_up_a_check_under_way():
+    made = ProcessChecker(parallel=1)
+    held, begun = threading.Event(), threading.Event()
+
+    def holding():
+        yield content(row(m=["a"]))
+        begun.set()
+        held.wait(20)
+        yield content(row(m=["a"]))
+
+    with ThreadPoolExecutor(1) as threads:
+        under_way = threads.submit(made.check, holding(), "a.jsonl")
+        assert begun.wait(20)
+        made.close()
+        held.set()
+        with pytest.raises(UnavailableError):
+            under_way.result(20)
     with pytest.raises(UnavailableError):
-        made.check([good], "a.jsonl")
+        made.check([content(row(m=["a"]))], "a.jsonl")

@@ -48,7 +48,7 @@ def start_worker(shop):
         process.wait()
 
 
-def until(what, timeout_s=120.0):
+def until(what, timeout_s=500.0):
     """Wait until something is true, and return it."""
     deadline = time.monotonic() + timeout_s
     while not (found := what()):

@@ -39,6 +39,9 @@ from modwright.training.dealing import FINAL
 from modwright.training.event_log import read_lines
 from modwright.training.events import Event, Resumed, RunStarted, Stage, Step, Warned
 
+_PACKAGE = f"{os.sep}modwright{os.sep}"
+#: Scoring comes first where processors are scarce.
+_NICENESS = 5
 #: Trying again does not help against these.
 _FINAL_ERRORS = (InputError, NotFoundError, TrainingError, MissingExtraError)
 
@@ -156,7 +159,8 @@ def _data_tokens(workspace: Workspace) -> int | None:
 def failure(error: BaseException) -> Failed:
     """Return what is told of an error: its words, the lines that are wrong, and whether trying again may help."""
     if not isinstance(error, ModwrightError):
-        return Failed("internal_error", f"the trainer failed: {type(error).__name__}", retry=True)
+        message = f"the trainer failed: {type(error).__name__}"
+        return Failed("internal_error", message, where=_place(error), retry=True)
     problems: Sequence[ModwrightError] = error.problems if isinstance(error, DataProblemsError) else ()
     message = f"{error.total:,} problems" if isinstance(error, DataProblemsError) else error.message
     return Failed(
@@ -168,6 +172,12 @@ def failure(error: BaseException) -> Failed:
         retry=not isinstance(error, _FINAL_ERRORS),
         of_input=isinstance(error, (InputError, NotFoundError)),
     )
+
+
+def _place(error: BaseException) -> str | None:
+    """Return the line of modwright's own that an unexpected error came out of."""
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if _PACKAGE in frame.filename]
+    return f"{own[-1].filename.rpartition(_PACKAGE)[2]}:{own[-1].lineno}" if own else None
 
 
 def _problem(error: ModwrightError) -> dict[str, Any]:
@@ -198,6 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if not is_worker():
         _die_with(given.parent)
+        os.nice(_NICENESS)
     agent = given.processes > 1 and not is_worker()
     with contextlib.nullcontext(sys.stdout) if agent else _own_output() as stream:
         teller = Teller(stream)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import secrets
@@ -82,8 +83,9 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 claim = self._parts.jobs.claim(self.name, self._parts.settings.lease_s, phases)
-            except StorageError as error:
-                self._tell(f"the database is away: {error}")
+            except Exception as error:  # whatever it is, the slot lives on
+                said = str(error) if isinstance(error, ModwrightError) else type(error).__name__
+                self._tell(f"no job could be claimed: {said}")
                 self._stopping.wait(_AWAY_S)
                 continue
             if claim is None:
@@ -117,7 +119,7 @@ class Worker:
     def _sweep(self) -> None:
         """Remove workspaces of jobs that have ended elsewhere: rows do not stay longer than they are needed."""
         folder = self._parts.settings.home / FOLDER
-        old = [path for path in _folders(folder) if time.time() - path.stat().st_mtime > _SWEEP_AGE_S]
+        old = _old_folders(folder, time.time() - _SWEEP_AGE_S)
         try:
             for start in range(0, len(old), _SWEPT_AT_ONCE):
                 some = old[start : start + _SWEPT_AT_ONCE]
@@ -129,11 +131,14 @@ class Worker:
             return
 
 
-def _folders(folder: Path) -> list[Path]:
-    try:
-        return [path for path in folder.iterdir() if path.is_dir()]
-    except FileNotFoundError:
-        return []
+def _old_folders(folder: Path, before: float) -> list[Path]:
+    """Return the folders in a folder that were last touched before a time; others may remove them meanwhile."""
+    found = []
+    for path in folder.glob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_dir() and path.stat().st_mtime < before:
+                found.append(path)
+    return found
 
 
 def open_parts(settings: Settings, executor: Executor | None = None) -> Parts:
