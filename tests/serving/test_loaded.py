@@ -233,6 +233,19 @@ def test_a_model_forgotten_while_it_loads_is_stopped_when_it_is_there():
     run(work, limit=1, load_s=0.1)
 
 
+def test_a_model_that_nobody_waits_for_any_more_is_stopped_when_it_was_forgotten():
+    async def work(models, shop, ask):
+        gone = asyncio.create_task(ask("a"))
+        await until(lambda: shop.loads)
+        models.forget("a")
+        gone.cancel()
+        await until(lambda: "a" in shop.made)
+        await until(lambda: shop.in_memory == 0)
+        assert (await ask("b"))[0] == "b"
+
+    run(work, limit=1, load_s=0.1)
+
+
 def test_closing_refuses_what_waits_and_stops_all():
     async def work(models, shop, ask):
         await ask("a")
