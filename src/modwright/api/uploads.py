@@ -200,7 +200,7 @@ def _boundary(content_type: str) -> bytes:
         raise HTTPException(415, f"content-type is '{shown}', expected multipart/form-data")
     if not options.get(b"boundary"):
         raise RequestError("the content-type header names no boundary")
-    return options[b"boundary"]
+    return bytes(options[b"boundary"])
 
 
 def _text(raw: bytes, what: str, max_bytes: int, where: str | None = None) -> str:
@@ -293,4 +293,5 @@ async def in_thread(
             on_cancel()
         if not future.cancel():
             await asyncio.wait([running])
+            running.exception()  # nobody else will look at it
         raise

@@ -43,7 +43,8 @@ class ProcessChecker:
         self._free: queue.LifoQueue[_Reader | None] = queue.LifoQueue()
         for _ in range(parallel):
             self._free.put(None)
-        self._closed = False
+        self._readers: set[_Reader] = set()
+        self._closed = threading.Event()
 
     def check(self, content: Iterable[bytes], name: str, tolerated: float = 0.0) -> FileSummary:
         """Return what a file holds; an exception out of `content` ends the check and goes through.
@@ -60,14 +61,14 @@ class ProcessChecker:
         """
         reader = self._free.get()
         try:
-            if self._closed:
-                raise UnavailableError("the server is going away", retry_after_s=5.0)
             if reader is None or not reader.alive:
-                reader = _Reader()
+                reader = self._started()
             told = reader.ask(content, name[:_SHOWN_NAME], tolerated, self._timeout_s)
         except BaseException:
             if reader is not None:
+                self._readers.discard(reader)
                 reader.end()
+                reader.hang_up()
             reader = None
             raise
         finally:
@@ -78,14 +79,19 @@ class ProcessChecker:
         raise FileProblemsError(name[:_SHOWN_NAME], problems, told["total"])
 
     def close(self) -> None:
-        """End the processes; a check under way is waited for."""
-        self._closed = True
-        for _ in range(self.parallel):
-            reader = self._free.get()
-            if reader is not None:
-                reader.end()
-        for _ in range(self.parallel):
-            self._free.put(None)
+        """End the processes; a check under way is given up."""
+        self._closed.set()
+        for reader in tuple(self._readers):
+            reader.end()
+
+    def _started(self) -> _Reader:
+        if self._closed.is_set():
+            raise UnavailableError("the server is going away", retry_after_s=5.0)
+        reader = _Reader()
+        self._readers.add(reader)
+        if self._closed.is_set():  # meanwhile
+            reader.end()
+        return reader
 
 
 class _Reader:
@@ -105,11 +111,16 @@ class _Reader:
 
     @property
     def alive(self) -> bool:
+        """Whether the process runs."""
         return self._process.poll() is None
 
     def end(self) -> None:
-        self._process.kill()
+        """End the process; any thread may."""
+        self._process.kill()  # who asks it at this moment meets the end of its answer
         self._process.wait()
+
+    def hang_up(self) -> None:
+        """Close the socket; only who asked may: another could close one that is being read."""
         self._socket.close()
 
     def ask(self, content: Iterable[bytes], name: str, tolerated: float, timeout_s: float) -> dict[str, Any]:

@@ -15,10 +15,11 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page by its number, counted from 0, newest rows first."""
+    """A page by its number, counted from 0."""
 
     number: int = 0
     size: int = 100
+    newest_first: bool = True
 
     def __post_init__(self) -> None:
         if self.number < 0 or self.size < 1:
@@ -70,7 +71,7 @@ def paged(
 ) -> Paged[R]:
     """Return a page of what a query finds, each row made by ``make``; the query states no order."""
     total = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
-    newest_first = page.newest_first if isinstance(page, Cursor) else True
+    newest_first = page.newest_first
     ordered = query.order_by(id_column.desc() if newest_first else id_column.asc())
     if isinstance(page, Page):
         size, limited = page.size, ordered.offset(page.number * page.size)

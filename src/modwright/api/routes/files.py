@@ -38,7 +38,7 @@ from modwright.api.schemas.files import (
 )
 from modwright.api.schemas.native import parse
 from modwright.api.uploads import FILE, Form, FormReader, in_thread, receive_form
-from modwright.errors import ForbiddenError, ModwrightError, RequestError
+from modwright.errors import AuthenticationError, ModwrightError, RequestError
 from modwright.jobs.file_summary import FileProblem, FileProblemsError, FileSummary
 from modwright.storage.blobs import BlobWriter
 from modwright.storage.files import FileFilters, FileRow, NewFile
@@ -116,6 +116,8 @@ def _parameters(model: type[FileQuery] | type[LinkQuery]) -> dict[str, Any]:
     found = []
     for name, schema in model.model_json_schema()["properties"].items():
         told = {key: value for key, value in schema.items() if key not in ("title", "description", "default")}
+        if "anyOf" in told:  # None is being left out
+            told = next(choice for choice in told["anyOf"] if choice != {"type": "null"})
         parameter = {"name": name, "in": "query", "required": False, "schema": told}
         if "description" in schema:
             parameter["description"] = schema["description"]
@@ -127,12 +129,14 @@ async def by_link(request: Request) -> None:
     """Let who has an address of `GET /v1/files/{id}/url` read that file, without a key.
 
     Raises:
-        ForbiddenError: the address is of another file or server, was changed, or its time is over.
+        AuthenticationError: the address is of another file or server, was changed, or its time is over.
     """
     token = request.query_params.get("token")
     if token is None:
         return
-    refused = ForbiddenError("this address is not valid, or no longer", remedy="ask for another: GET .../url")
+    refused = AuthenticationError(
+        "this address is not valid, or no longer", remedy="ask for another: GET .../url"
+    )
     try:
         opened = await asyncio.to_thread(factory(request).sealer.open, token)
         kind, project_id, file_id, expires_at = json.loads(opened)
@@ -248,12 +252,8 @@ async def list_files(request: Request) -> JSONResponse:
 def _page(query: FileQuery) -> Page | Cursor:
     size = query.limit or query.page_size
     newest_first = query.order == "desc"
-    if query.after is None and newest_first:
-        return Page(query.page, size)
-    if query.page:
-        raise RequestError(
-            "goes with neither 'after' nor the order 'asc'", where="page", remedy="leave it out"
-        )
+    if query.after is None:
+        return Page(query.page, size, newest_first)
     return Cursor(query.after, size, newest_first)
 
 

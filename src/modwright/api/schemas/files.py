@@ -154,7 +154,9 @@ class FileQuery(Strict):
     search: _Text | None = Field(default=None, description="Part of the filename, in any case.")
     purpose: _Text | None = None
     mimetypes: _Texts = Field(default_factory=list)
-    after: _Text | None = Field(default=None, description="A file's id: the page begins behind it.")
+    after: _Text | None = Field(
+        default=None, description="A file's id: the page begins behind it, whatever `page` says."
+    )
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] | None = Field(
         default=None, description="The same as page_size."
     )
