@@ -119,7 +119,7 @@ def _run(
     except ImportError as error:
         raise MissingExtraError("serve", f"serving ({error.name} is missing)") from None
 
-    deployments = Deployments.load(options.artifacts, settings)
+    deployments = Deployments.load(options.artifacts, settings, keeping=options.jobs)
     factory = open_factory(settings) if options.jobs else None
     gate = open_gate(settings, factory, always=not _is_loopback(listener.getsockname()[0]))
     workers = _worker_count(settings) if factory is not None else 0
