@@ -8,11 +8,10 @@ import json
 import time
 
 import pytest
-from factory_fakes import client, made_app, made_factory, new_key
+from factory_fakes import client, made_app, made_factory, made_objects, new_key
 from fastapi.routing import iter_route_contexts
 
 from modwright.api.auth import Scope, needs
-from modwright.storage.models import NewModel
 
 #: What answers without a key.
 PUBLIC = {("GET", "/health"), ("GET", "/openapi.json"), ("HEAD", "/openapi.json")}
@@ -186,36 +185,3 @@ def scrubbed(answer, object_id):
     for key in ("request_id", "id"):
         body.pop(key, None)
     return json.dumps(body).replace(object_id, "ID")
-
-
-LINES = "".join(
-    json.dumps({"text": f"{word} number {n}", "labels": {"moderation": [label]}}) + "\n"
-    for n in range(20)
-    for word, label in (("a silly goose", "insult"), ("a lovely day", "safe"))
-)
-
-
-def made_objects(asked, factory, headers):
-    """Return an id of each kind, of the project whose headers are given."""
-    upload = {"file": ("rows.jsonl", LINES.encode(), "application/octet-stream")}
-    file = asked.post("/v1/files", files=upload, data={"purpose": "fine-tune"}, headers=headers)
-    assert file.status_code == 200, file.text
-    order = {
-        "model": "fast",
-        "training_files": [{"file_id": file.json()["id"], "weight": 1}],
-        "hyperparameters": {},
-        "auto_start": False,
-    }
-    job = asked.post("/v1/fine_tuning/jobs", json=order, headers=headers)
-    assert job.status_code == 200, job.text
-    key = asked.post("/v1/keys", json={"name": "theirs"}, headers=headers).json()
-    model_id = "ft:classifier:fast:default:20260101:0190a000"
-    with factory.database.write() as connection:
-        new = NewModel(model_id, "default", "fast", "0" * 64, {}, [], name="secret plans")
-        factory.models.insert(connection, new)
-    return {
-        "file_id": file.json()["id"],
-        "job_id": job.json()["id"],
-        "key_id": key["id"],
-        "model_id": model_id,
-    }

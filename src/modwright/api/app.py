@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -81,7 +82,7 @@ def create_app(
     app.state.gate = Gate(factory.keys) if gate is None and factory is not None else gate
     app.state.rate_limits = RateLimits(settings.requests_per_minute)
     app.add_middleware(Envelope, settings=settings)
-    _add_error_handlers(app)
+    _add_error_handlers(app, _groups(keeping=factory is not None))
     _add_routes(app, keeping=factory is not None)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
@@ -101,8 +102,10 @@ def _groups(*, keeping: bool) -> tuple[APIRouter, ...]:
     return (inference.router, models.router, *(KEEPING if keeping else ()))
 
 
-def _add_error_handlers(app: FastAPI) -> None:
+def _add_error_handlers(app: FastAPI, groups: tuple[APIRouter, ...]) -> None:
     async def handle(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException) and error.status_code == 405:
+            error = _other_methods(error, groups, request.url.path)
         return respond(request, error)
 
     async def handle_parameters(request: Request, error: Exception) -> Response:
@@ -115,6 +118,19 @@ def _add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, handle)
     app.add_exception_handler(RequestValidationError, handle_parameters)
     app.add_exception_handler(ClientGoneError, handle_gone)
+
+
+def _other_methods(error: HTTPException, groups: tuple[APIRouter, ...], path: str) -> HTTPException:
+    """Return the error with every method the path takes; the framework tells those of the first route alone."""
+    for dialect in Dialect:
+        path = path.removeprefix(f"/{dialect}")
+    routes = [route for group in groups for route in group.routes if isinstance(route, APIRoute)]
+    there = [route for route in routes if route.path_regex.match(path)]
+    if not there:
+        return error
+    nearest = max(there, key=lambda route: len(re.sub(r"{[^}]*}", "", route.path))).path
+    methods = {method for route in there if route.path == nearest for method in route.methods or ()}
+    return HTTPException(405, error.detail, {**(error.headers or {}), "Allow": ", ".join(sorted(methods))})
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
