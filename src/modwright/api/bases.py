@@ -51,7 +51,8 @@ def _trainable(pairs: tuple[tuple[str, str], ...]) -> tuple[Trainable, ...]:
 
 def _listed(name: str, aliases: Mapping[str, str]) -> str:
     """Return the name that another is listed under: the base or the shipped recipe it stands for, else itself."""
-    base = find_base(aliases.get(name, name))
+    meant = aliases.get(name, name)
+    base = None if meant in shipped_recipes() else find_base(meant)  # some recipes and bases are called alike
     if base is not None:
         return (
             name if base.name in aliases else base.name

@@ -85,22 +85,21 @@ def choose(model: str, recipe: str | None, aliases: Mapping[str, str]) -> Choice
         ModelNotFoundError: no such model; the nearest is named.
         RequestError: no such recipe, or it cannot train this base.
     """
-    base = find_base(aliases.get(model, model))
+    meant = aliases.get(model, model)
+    base = find_base(meant)
     if recipe is not None:
         _refuse_unknown_recipe(recipe)
         overrides = _base_overrides(base.name, recipe) if base is not None else ()
         return Choice(recipe, overrides, f"the request names the recipe '{recipe}'")
-    if model in aliases and base is None:
-        return Choice(
-            aliases[model], (), f"'{model}' stands for the recipe '{aliases[model]}' on this server"
-        )
+    if model in aliases and (base is None or meant in shipped_recipes()):
+        return Choice(meant, (), f"'{model}' stands for the recipe '{meant}' on this server")
+    if meant in shipped_recipes():  # before bases: some are called alike
+        return Choice(meant, (), f"'{meant}' is a recipe")
     if base is not None:
         chosen = _BY_KIND[base.kind]
         return Choice(
             chosen, _base_overrides(base.name, chosen), f"the base '{base.name}' is trained by '{chosen}'"
         )
-    if model in shipped_recipes():
-        return Choice(model, (), f"'{model}' is a recipe")
     if model in HOSTED:
         return Choice(HOSTED_RECIPE, (), f"'{model}' stands for the recipe '{HOSTED_RECIPE}' on this server")
     raise ModelNotFoundError(
