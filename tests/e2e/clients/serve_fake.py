@@ -24,6 +24,6 @@ class Slow(serving_fakes.FakeClassifier):
 
 
 fakes = serving_fakes.deployments(Slow(), names=("goose",))
-Deployments.load = classmethod(lambda cls, specs, settings: fakes)
+Deployments.load = classmethod(lambda cls, specs, settings, *, keeping: fakes)
 serve(ServeOptions(host=sys.argv[1] if len(sys.argv) > 1 else None, port=0, jobs=False, as_json=True))
 print("ended", flush=True)
