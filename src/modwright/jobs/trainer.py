@@ -19,6 +19,7 @@ from typing import Any, TextIO
 from modwright.data.dataset import Dataset, read_dataset
 from modwright.data.problems import DataProblemsError
 from modwright.errors import (
+    DataError,
     InputError,
     IntegrityError,
     MissingExtraError,
@@ -161,7 +162,11 @@ def failure(error: BaseException) -> Failed:
     if not isinstance(error, ModwrightError):
         message = f"the trainer failed: {type(error).__name__}"
         return Failed("internal_error", message, where=_place(error), retry=True)
-    problems: Sequence[ModwrightError] = error.problems if isinstance(error, DataProblemsError) else ()
+    problems: Sequence[ModwrightError] = ()
+    if isinstance(error, DataProblemsError):
+        problems = error.problems
+    elif isinstance(error, DataError):
+        problems = (error,)
     message = f"{error.total:,} problems" if isinstance(error, DataProblemsError) else error.message
     return Failed(
         error.code,
