@@ -54,6 +54,7 @@ class DryRun:
 
         Raises:
             RequestError: validation would fail.
+            DataError: a file was deleted meanwhile.
             OverloadedError: another dry run goes on.
             UnavailableError: it took too long.
             TrainingError: the process failed by no fault of the request.
