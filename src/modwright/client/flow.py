@@ -135,10 +135,11 @@ Stream = Generator[Action | Item[ValueT], Any, None]
 
 def path(*parts: str) -> str:
     """Return a path of fixed words and names from elsewhere; raises UsageError for a name that stands for nothing."""
-    for part in parts:
+    quoted = [quote(part.encode(errors="replace"), safe="") for part in parts]
+    for part in quoted:
         if not part or part in (".", ".."):
             raise UsageError(f"'{part}' is no id", remedy="give the id of the answer that named it")
-    return "/" + "/".join(quote(part, safe="") for part in parts)
+    return "/" + "/".join(quoted)
 
 
 def exchange(request: Request) -> Flow[Reply]:
