@@ -21,6 +21,7 @@ from modwright.api.auth import Gate, declared_scope
 from modwright.api.dialect import Dialect, fixed
 from modwright.api.errors import ErrorBody, respond
 from modwright.api.factory import Factory
+from modwright.api.kept_bodies import KeptBodies
 from modwright.api.middleware import Envelope
 from modwright.api.rate_limits import RateLimits
 from modwright.api.routes import files, health, inference, jobs, keys, models, openai_jobs
@@ -79,6 +80,7 @@ def create_app(
     app.state.served = served
     app.state.settings = settings
     app.state.factory = factory
+    app.state.job_bodies = KeptBodies()
     app.state.gate = Gate(factory.keys) if gate is None and factory is not None else gate
     app.state.rate_limits = RateLimits(settings.requests_per_minute)
     app.add_middleware(Envelope, settings=settings)

@@ -151,10 +151,12 @@ class JobService:
 
     def detail(self, project_id: str, job_id: str) -> JobDetail:
         """Return a job with its events and steps; raises NotFoundError."""
-        job = self._jobs.get(project_id, job_id)
-        return JobDetail(
-            job, self._jobs.events(project_id, job_id), self._jobs.checkpoints(project_id, job_id)
-        )
+        return self.detail_of(self._jobs.get(project_id, job_id))
+
+    def detail_of(self, job: JobRow) -> JobDetail:
+        """Return the events and steps of a job beside it; they are those of now, at the least of its own time."""
+        events = self._jobs.events(job.project_id, job.id)
+        return JobDetail(job, events, self._jobs.checkpoints(job.project_id, job.id))
 
     def page(
         self,

@@ -6,10 +6,11 @@ import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
 from modwright.api.auth import Scope, needs, principal
 from modwright.api.dialect import Dialect, dialect_of
+from modwright.api.kept_bodies import KeptBodies
 from modwright.api.limits import parse_json, read_body
 from modwright.api.routes.common import answers, factory, settings
 from modwright.api.schemas.job_bodies import dry_run_body, job_body, job_detail_body, list_body
@@ -68,12 +69,10 @@ async def list_jobs(request: Request) -> JSONResponse:
 
 
 @router.get(JOBS + "/{job_id}", responses=answers(JobDetailAnswer, *ERRORS), **READS)
-async def get_job(request: Request, job_id: str) -> JSONResponse:
+async def get_job(request: Request, job_id: str) -> Response:
     """Show a job; in Mistral's dialect with its events and checkpoints."""
-    project, dialect = principal(request).project_id, dialect_of(request)
-    if dialect is Dialect.OPENAI:
-        return JSONResponse(openai_job_body(await asyncio.to_thread(service(request).get, project, job_id)))
-    return _detail(await asyncio.to_thread(service(request).detail, project, job_id), dialect)
+    dialect = dialect_of(request)
+    return await asyncio.to_thread(_show, request, job_id, dialect)
 
 
 @router.post(JOBS + "/{job_id}/start", responses=answers(JobDetailAnswer, *ERRORS, 409), **_CHANGES)
@@ -156,6 +155,16 @@ def _refuse_nul(value: Any, path: str) -> None:
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             _refuse_nul(key, path)
             _refuse_nul(item, f"{path}.{key}" if path else str(key))
+
+
+def _show(request: Request, job_id: str, dialect: Dialect) -> Response:
+    asked = service(request)
+    job = asked.get(principal(request).project_id, job_id)
+    if dialect is Dialect.OPENAI:
+        return JSONResponse(openai_job_body(job))
+    kept: KeptBodies = request.app.state.job_bodies
+    body = kept.body(job, lambda one: bytes(_detail(asked.detail_of(one), dialect).body))
+    return Response(body, media_type="application/json")
 
 
 def _list(request: Request, query: JobQuery, dialect: Dialect) -> dict[str, Any]:
