@@ -8,7 +8,7 @@ import pytest
 from made_jobs import JOBS, MODEL, detail
 
 from modwright.api.schemas.job_bodies import dry_run_body, job_body, job_detail_body, list_body
-from modwright.api.schemas.openai_jobs import checkpoint_body, cursor_page, event_body, openai_job_body
+from modwright.api.schemas.openai_job_bodies import checkpoint_body, cursor_page, event_body, openai_job_body
 from modwright.jobs.states import Status
 
 FOLDER = Path(__file__).parent / "jobs"

@@ -17,13 +17,8 @@ from modwright.api.schemas.job_bodies import dry_run_body, job_body, job_detail_
 from modwright.api.schemas.job_queries import CreateQuery, JobQuery, read_query
 from modwright.api.schemas.jobs import JobRequest
 from modwright.api.schemas.native import parse
-from modwright.api.schemas.openai_jobs import (
-    JobAnswer,
-    JobDetailAnswer,
-    JobListAnswer,
-    OpenAIJobRequest,
-    openai_job_body,
-)
+from modwright.api.schemas.openai_job_bodies import JobAnswer, JobDetailAnswer, JobListAnswer, openai_job_body
+from modwright.api.schemas.openai_jobs import OpenAIJobRequest
 from modwright.errors import InputError, RequestError, UnprocessableError
 from modwright.jobs.service import JobDetail, JobOrder, JobService
 

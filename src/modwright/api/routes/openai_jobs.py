@@ -12,7 +12,7 @@ from modwright.api.auth import principal
 from modwright.api.routes.common import answers
 from modwright.api.routes.jobs import ERRORS, JOBS, READS, service
 from modwright.api.schemas.job_queries import CursorQuery, read_query
-from modwright.api.schemas.openai_jobs import (
+from modwright.api.schemas.openai_job_bodies import (
     CHECKPOINT,
     EVENT,
     OpenAICheckpointList,
