@@ -140,6 +140,7 @@ CORE = [
     "files",
     "artifact",
     "catalog",
+    "client",
     "evaluation",
     "render",
     "cli",

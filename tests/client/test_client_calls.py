@@ -1,12 +1,15 @@
 """Both clients against a real server: files, jobs, models, keys, health, and the errors they raise."""
 
+import asyncio
 import dataclasses
 import hashlib
 import json
+import time
 
 import pytest
 from client_rig import ROWS, asking, rig
 
+from modwright import AsyncClient
 from modwright.client import Checkpoint, JobStatus, Target, TrainingFile, Wandb
 from modwright.errors import (
     AuthenticationError,
@@ -122,6 +125,53 @@ def test_a_download_that_is_not_what_was_uploaded_is_refused(client, server, tmp
     monkeypatch.setattr("modwright.client.file_calls.sha256_file", lambda path: "0" * 64)
     with pytest.raises(IntegrityError, match="sha256 differs"):
         client.files.download(file.id, tmp_path / "there")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_grows_while_it_is_sent_is_told(client, server):
+    path = server.path()
+
+    def grow(done, total):
+        with path.open("a") as stream:
+            stream.write("x" * 600_000)
+
+    path.write_text(path.read_text() + " " * 600_000)
+    with pytest.raises(UsageError, match="changed while it was sent"):
+        client.files.upload(path, progress=grow)
+
+
+def test_a_download_that_is_broken_off_leaves_nothing(client, server, tmp_path):
+    file = client.files.upload(server.path())
+
+    class StopError(Exception):
+        pass
+
+    def stop(done, total):
+        assert [path.name for path in tmp_path.iterdir()]
+        raise StopError
+
+    with pytest.raises(StopError):
+        client.files.download(file.id, tmp_path / "there", progress=stop)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_download_that_is_cancelled_leaves_nothing(server, tmp_path):
+    async def begin_and_cancel():
+        async with AsyncClient(server.url, "") as client:
+            file = await client.files.upload(server.path())
+            loop, arrived = asyncio.get_running_loop(), asyncio.Event()
+
+            def arrive(done, total):
+                loop.call_soon_threadsafe(arrived.set)
+                time.sleep(0.1)
+
+            task = asyncio.create_task(client.files.download(file.id, tmp_path / "there", progress=arrive))
+            await arrived.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(begin_and_cancel())
     assert not list(tmp_path.iterdir())
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 
@@ -363,6 +364,14 @@ def test_no_server_there_is_told_with_what_to_do():
 
     with pytest.raises(UnavailableError, match="cannot reach"):
         asyncio.run(ask())
+
+
+def test_a_server_that_keeps_silent_is_not_waited_for_for_ever():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with Client(url, "", timeout_s=0.1) as client, pytest.raises(UnavailableError) as caught:
+            client.jobs.start("j")
+        assert caught.value.message == f"no answer from {url} within 0.1 s"
 
 
 @pytest.mark.parametrize("value", ["my text \ud83d", float("nan"), object()])

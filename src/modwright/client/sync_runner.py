@@ -33,13 +33,14 @@ class Runner:
     def run(self, flow: Flow[ValueT]) -> ValueT:
         """Return what a flow returns."""
         answer: Any = None
-        while True:
-            try:
-                action = flow.send(answer)
-            except StopIteration as stop:
-                value: ValueT = stop.value
-                return value
-            answer = self._perform(action)
+        with contextlib.closing(flow):
+            while True:
+                try:
+                    action = flow.send(answer)
+                except StopIteration as stop:
+                    value: ValueT = stop.value
+                    return value
+                answer = self._perform(action)
 
     def each(self, stream: Stream[ValueT]) -> Iterator[ValueT]:
         """Give what a stream gives."""
