@@ -132,7 +132,12 @@ def test_killed_three_times_and_started_again_it_makes_the_same_model(made: Made
     assert told["id"] == made.told["id"]
     left = [path for top in (home, cache) for path in top.rglob("*") if _leftover(path.name)]
     assert left == []
-    assert {path.name for path in (home / "quickstart").iterdir()} == {"data", "model", "model-run", "evaluation"}
+    assert {path.name for path in (home / "quickstart").iterdir()} == {
+        "data",
+        "model",
+        "model-run",
+        "evaluation",
+    }
 
 
 def _kill_at(moment: str, home: Path, cache: Path, env: dict[str, str]) -> None:

@@ -19,7 +19,6 @@ from transformers import (
     MistralForCausalLM,
 )
 
-from modwright.artifact import BaseIdentity
 from modwright.errors import ArtifactError, SourceError
 from modwright.models.answers import Answers, Network, heads_of, near_batches
 from modwright.models.causal import CausalClassifier
@@ -56,7 +55,7 @@ def base(tmp_path_factory):
 def trained(base, *overrides, steps=3):
     """Return a family, and a task whose weights were moved by a few large steps."""
     recipe = tiny_causal_recipe(base, *overrides)
-    family = CausalFamily(recipe, TINY_SCHEMA, base, identity=BaseIdentity("tiny", "w", "t", "none"))
+    family = CausalFamily(recipe, TINY_SCHEMA, base)
     task = family.task(tiny_rows(40), 0)
     weights = [weight for group in task.groups() for weight in group.parameters]
     optimizer = torch.optim.SGD(weights, lr=0.5) if weights else None
@@ -224,9 +223,7 @@ def test_a_saved_model_gives_the_scores_of_training(base, tmp_path, overrides):
 
 def test_a_fresh_process_gives_the_scores_of_training(base, tmp_path):
     family, task = trained(base)
-    untrained = CausalFamily(
-        tiny_causal_recipe(base, "adapter.method=none"), TINY_SCHEMA, base, identity=family.identity
-    )
+    untrained = CausalFamily(tiny_causal_recipe(base, "adapter.method=none"), TINY_SCHEMA, base)
     before = untrained.classifier(untrained.task(tiny_rows(8), 0)).predict_proba(INPUTS).values
     family.classifier(task).save(tmp_path)
     (tmp_path / "schema.json").write_text(json.dumps(TINY_SCHEMA.to_json()))

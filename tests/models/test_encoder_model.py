@@ -15,7 +15,6 @@ import torch
 from safetensors.numpy import load_file
 from transformers import AutoConfig, AutoModel
 
-from modwright.artifact import BaseIdentity
 from modwright.errors import ArtifactError
 from modwright.models.encoder import EncoderClassifier
 from modwright.schema import Schema, Target, pair_input, text_input
@@ -35,8 +34,7 @@ def task(tmp_path_factory):
     """Return a family and its task: the heads are a probe, and the trunk is not trained."""
     folder = make_tiny_base(tmp_path_factory.mktemp("base") / "tiny")
     recipe = tiny_encoder_recipe(folder)
-    identity = BaseIdentity("tiny", "0" * 64, "1" * 64, "none")
-    family = EncoderFamily(recipe, TINY_SCHEMA, folder, identity=identity, max_tokens=62, threads=1)
+    family = EncoderFamily(recipe, TINY_SCHEMA, folder, max_tokens=62, threads=1)
     return family, family.task(tiny_rows(80), 1)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from modwright.artifact import BaseIdentity
 from modwright.errors import RecipeError
 from modwright.recipe import TargetRecipe
 from modwright.schema import Schema, Target, TargetKind, pair_input
@@ -35,7 +34,7 @@ def base(tmp_path_factory):
 
 def family_of(base, *overrides, schema=TINY_SCHEMA, targets=None):
     recipe = tiny_causal_recipe(base, *overrides).model_copy(update={"targets": targets or {}})
-    return CausalFamily(recipe, schema, base, identity=BaseIdentity("tiny", "w", "t", "none"))
+    return CausalFamily(recipe, schema, base)
 
 
 def rows_of(number, schema=TINY_SCHEMA, **changes):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from modwright.artifact import BaseIdentity
 from modwright.testing import TINY_SCHEMA, make_tiny_causal, tiny_causal_recipe, tiny_rows
 from modwright.training import causal
 from modwright.training.causal import CausalFamily
@@ -20,7 +19,7 @@ def base(tmp_path_factory):
 @pytest.mark.parametrize("loss", ["label", "sequence"])
 def test_every_part_of_a_sharded_step_runs_every_form(base, monkeypatch, loss):
     recipe = tiny_causal_recipe(base, f"answer.loss={loss}", "adapter.method=full")
-    family = CausalFamily(recipe, TINY_SCHEMA, base, identity=BaseIdentity("tiny", "w", "t", "none"))
+    family = CausalFamily(recipe, TINY_SCHEMA, base)
     task = family.task(tiny_rows(8), 0)
     forms = np.array([item.form for item in task._items])
     assert set(forms) == {0, 1}
@@ -39,7 +38,7 @@ def test_every_part_of_a_sharded_step_runs_every_form(base, monkeypatch, loss):
 @pytest.mark.parametrize("sharded", [False, True])
 def test_a_head_that_no_item_of_a_step_needs_goes_on_by_its_momentum(base, monkeypatch, sharded):
     recipe = tiny_causal_recipe(base, "answer.read=head", "adapter.method=full")
-    family = CausalFamily(recipe, TINY_SCHEMA, base, identity=BaseIdentity("tiny", "w", "t", "none"))
+    family = CausalFamily(recipe, TINY_SCHEMA, base)
     task = family.task(tiny_rows(8), 0)
     monkeypatch.setattr(causal, "_is_sharded", lambda network: sharded)
     task.loss(np.array([0])).backward()  # an item of the first form alone

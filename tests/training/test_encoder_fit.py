@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from modwright.artifact import BaseIdentity
 from modwright.models.heads import probabilities
 from modwright.schema import Schema, Target, TargetKind, pair_input, text_input
 from modwright.testing import TINY_SCHEMA, make_tiny_base, tiny_encoder_recipe, tiny_rows
@@ -29,8 +28,7 @@ def base(tmp_path_factory):
 
 def family(base, *overrides, schema=TINY_SCHEMA):
     recipe = tiny_encoder_recipe(base, *overrides)
-    identity = BaseIdentity("tiny", "0" * 64, "1" * 64, "none")
-    return EncoderFamily(recipe, schema, base, identity=identity, max_tokens=62, threads=1)
+    return EncoderFamily(recipe, schema, base, max_tokens=62, threads=1)
 
 
 def trained(base, rows, *overrides, schema=TINY_SCHEMA):

@@ -17,28 +17,27 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from modwright.artifact import MODEL, TOKENIZER
 from modwright.catalog.weights import INDEX, weight_files
-from modwright.errors import ArtifactError, MissingExtraError, ModwrightError
+from modwright.errors import ArtifactError
 from modwright.files import link_or_copy, read_json, write_json
 from modwright.models.adapters import ADAPTER_FILE, merge
 from modwright.models.answers import Answers, Network, heads_of
 from modwright.models.decoder import load_causal, torch
 from modwright.models.gguf import clean_config
 from modwright.models.prompts import Prompts
+from modwright.models.reading import reading_model
 from modwright.models.tokens import TOKENIZER_FILE, Tokenizer
-from modwright.models.windows import SingleLabelRule, WindowRule, combine
+from modwright.models.windows import WindowRule, combine
 from modwright.recipe import PromptRecipe
 from modwright.schema import FloatArray, Input, IntArray, Schema, Scores, check_keys
 
 LAYOUT_FILE = "causal.json"
 HEADS_FILE = "heads.safetensors"
 CONFIG_FILE = "config.json"
-_WINDOW_KEYS = {"tokens", "overlap", "single_label", "edges"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +107,12 @@ class CausalClassifier:
         shutil.copyfile(self.kept.tokenizer, folder / TOKENIZER / TOKENIZER_FILE)
 
     def _layout(self) -> dict[str, Any]:
-        prompts, rule = self.answers.prompts, self.rule
+        prompts = self.answers.prompts
         return {
             "prompt": prompts.recipe.model_dump(mode="json"),
             "read": str(prompts.read),
             "context_tokens": prompts.context_tokens,
-            "window": {
-                "tokens": rule.tokens,
-                "overlap": rule.overlap,
-                "single_label": str(rule.single_label),
-                "edges": list(rule.edges),
-            },
+            "window": self.rule.to_json(),
             "max_batch_tokens": self.max_batch_tokens,
             "adapter_scale": self.kept.scale if self.kept.adapter else None,
         }
@@ -138,17 +132,8 @@ class CausalClassifier:
         """
         if threads:
             torch.set_num_threads(threads)
-        try:
+        with reading_model(folder, SafetensorError, RuntimeError):
             return cls._read(folder, schema)
-        except (ArtifactError, MissingExtraError):
-            raise
-        except ModwrightError as error:
-            raise ArtifactError(error.message, where=error.where, remedy=error.remedy) from None
-        except (
-            *(SafetensorError, ValidationError, LookupError, TypeError, ValueError),
-            *(AttributeError, OSError, RuntimeError),
-        ) as error:
-            raise ArtifactError(f"the model cannot be read: {error!r}", where=str(folder)) from None
 
     @classmethod
     def _read(cls, folder: Path, schema: Schema) -> Self:
@@ -156,7 +141,7 @@ class CausalClassifier:
         layout = read_json(path)
         keys = {"prompt", "read", "context_tokens", "window", "max_batch_tokens", "adapter_scale"}
         check_keys(layout, keys, str(path))
-        check_keys(layout["window"], _WINDOW_KEYS, f"{path}, window")
+        rule = WindowRule.from_json(layout["window"], f"{path}, window")
         tokenizer = folder / TOKENIZER / TOKENIZER_FILE
         prompts = Prompts(
             PromptRecipe.model_validate(layout["prompt"]),
@@ -173,7 +158,7 @@ class CausalClassifier:
         return cls(
             schema,
             Answers(assembled(kept, heads, tensors), prompts, constant=True),
-            rule_of(layout["window"]),
+            rule,
             int(layout["max_batch_tokens"]),
             kept,
         )
@@ -235,16 +220,6 @@ def assembled(kept: Kept, heads: Mapping[str, int], tensors: Mapping[str, Any]) 
             network.head(name).bias.copy_(torch.from_numpy(tensors[f"{name}.bias"]))
     network.eval()
     return network
-
-
-def rule_of(window: Mapping[str, Any]) -> WindowRule:
-    """Return the window rule of a layout."""
-    return WindowRule(
-        int(window["tokens"]),
-        float(window["overlap"]),
-        SingleLabelRule(window["single_label"]),
-        tuple(float(share) for share in window["edges"]),
-    )
 
 
 def head_tensors(network: Network) -> dict[str, Any]:

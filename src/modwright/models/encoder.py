@@ -24,11 +24,12 @@ from typing import Any, Self
 import numpy as np
 
 from modwright.artifact import MODEL, SERVING, TOKENIZER
-from modwright.errors import ArtifactError, MissingExtraError, ModwrightError
+from modwright.errors import ArtifactError
 from modwright.files import link_or_copy, read_json, write_json
 from modwright.models.encoder_inputs import InputRule, TokenRows
 from modwright.models.heads import probabilities
 from modwright.models.joined_inputs import JoinedRule
+from modwright.models.reading import reading_model
 from modwright.models.runtime import LogitsGraph, length_batches
 from modwright.models.tokens import TOKENIZER_FILE, Tokenizer
 from modwright.models.windows import SingleLabelRule, WindowRule, combine
@@ -99,17 +100,11 @@ class EncoderClassifier:
         Raises:
             ArtifactError: a part is missing, malformed, or does not fit the schema or the other parts.
         """
-        try:
+        with reading_model(folder):
             rule, max_batch_tokens = read_layout(folder / MODEL / LAYOUT_FILE, schema)
             tokenizer = Tokenizer(folder / TOKENIZER / TOKENIZER_FILE, literal=True)
             path = folder / SERVING / CLASSIFIER_FILE
             graph = LogitsGraph(path, threads=threads, bulk=bulk)
-        except (ArtifactError, MissingExtraError):
-            raise
-        except ModwrightError as error:
-            raise ArtifactError(error.message, where=error.where, remedy=error.remedy) from None
-        except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
-            raise ArtifactError(f"the model cannot be read: {error!r}", where=str(folder)) from None
         labels = len(columns(schema))
         if graph.labels != labels:
             raise ArtifactError(
@@ -153,17 +148,11 @@ def write_layout(
 ) -> None:
     """Write `encoder.json`, or a file of another name, into an artifact folder's `model/`, which is made."""
     (folder / MODEL).mkdir(parents=True, exist_ok=True)
-    window = rule.window
     write_json(
         folder / MODEL / file,
         {
             "columns": columns(schema),
-            "window": {
-                "tokens": window.tokens,
-                "overlap": window.overlap,
-                "single_label": str(window.single_label),
-                "edges": list(window.edges),
-            },
+            "window": rule.window.to_json(),
             "context_share": rule.context_share,
             "pair": rule.pair if isinstance(rule, JoinedRule) else AS_PAIR,
             "max_batch_tokens": max_batch_tokens,
@@ -180,20 +169,13 @@ def read_layout(path: Path, schema: Schema) -> tuple[InputRule, int]:
     """
     layout: Mapping[str, Any] = read_json(path)
     check_keys(layout, {"columns", "window", "context_share", "pair", "max_batch_tokens"}, str(path))
-    window = layout["window"]
-    check_keys(window, {"tokens", "overlap", "single_label", "edges"}, f"{path}, window")
+    window = WindowRule.from_json(layout["window"], f"{path}, window")
     if layout["columns"] != columns(schema):
         raise ArtifactError(
             f"the logits are {layout['columns']}, the schema's labels {columns(schema)}",
             where=str(path),
             remedy="the order of labels is part of a model; train again",
         )
-    rule = WindowRule(
-        int(window["tokens"]),
-        float(window["overlap"]),
-        SingleLabelRule(window["single_label"]),
-        tuple(float(share) for share in window["edges"]),
-    )
     share, pair = float(layout["context_share"]), str(layout["pair"])
-    inputs = InputRule(rule, share) if pair == AS_PAIR else JoinedRule(rule, share, pair)
+    inputs = InputRule(window, share) if pair == AS_PAIR else JoinedRule(window, share, pair)
     return inputs, int(layout["max_batch_tokens"])

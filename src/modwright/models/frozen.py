@@ -14,13 +14,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from modwright.artifact import MODEL, SERVING, TOKENIZER
-from modwright.errors import ArtifactError, MissingExtraError, ModwrightError
+from modwright.errors import ArtifactError
 from modwright.files import link_or_copy, read_json, write_json
 from modwright.models.features import Features, Featuriser, FrozenBase
 from modwright.models.heads import Head, HeadKind, probabilities
+from modwright.models.reading import reading_model
 from modwright.models.runtime import GRAPH_FILE
 from modwright.models.tokens import TOKENIZER_FILE
-from modwright.models.windows import SingleLabelRule, WindowRule, combine
+from modwright.models.windows import WindowRule, combine
 from modwright.schema import Input, IntArray, Schema, Scores, check_keys
 
 HEADS_FILE = "heads.safetensors"
@@ -76,18 +77,12 @@ class FrozenClassifier:
             shutil.copyfile(base.tokenizer_path, folder / TOKENIZER / base.name / TOKENIZER_FILE)
 
     def _layout(self) -> dict[str, Any]:
-        rule = self.featuriser.rule
         return {
             "bases": [
                 {"name": base.name, "layers": list(base.layers), "max_tokens": base.max_tokens}
                 for base in self.featuriser.bases
             ],
-            "window": {
-                "tokens": rule.tokens,
-                "overlap": rule.overlap,
-                "single_label": str(rule.single_label),
-                "edges": list(rule.edges),
-            },
+            "window": self.featuriser.rule.to_json(),
             "uses_context": self.featuriser.uses_context,
             "max_batch_tokens": self.featuriser.max_batch_tokens,
             "heads": {
@@ -103,7 +98,7 @@ class FrozenClassifier:
             ArtifactError: a part is missing, malformed, or does not fit the schema or the other parts.
         """
         path = folder / MODEL / LAYOUT_FILE
-        try:
+        with reading_model(folder, SafetensorError):
             layout = read_json(path)
             featuriser = _featuriser(folder, layout, threads, bulk)
             tensors = load_file(folder / MODEL / HEADS_FILE)
@@ -121,28 +116,15 @@ class FrozenClassifier:
                 )
                 for target in schema
             }
-        except (ArtifactError, MissingExtraError):
-            raise
-        except ModwrightError as error:
-            raise ArtifactError(error.message, where=error.where, remedy=error.remedy) from None
-        except (SafetensorError, LookupError, TypeError, ValueError, AttributeError, OSError) as error:
-            raise ArtifactError(f"the model cannot be read: {error!r}", where=str(folder)) from None
         return cls(schema, featuriser, heads, landmarks)
 
 
 def _featuriser(folder: Path, layout: Mapping[str, Any], threads: int, bulk: bool) -> Featuriser:
     where = str(folder / MODEL / LAYOUT_FILE)
     check_keys(layout, {"bases", "window", "uses_context", "max_batch_tokens", "heads"}, where)
-    window = layout["window"]
-    check_keys(window, {"tokens", "overlap", "single_label", "edges"}, f"{where}, window")
     return Featuriser(
         [_base(folder, base, threads, bulk) for base in layout["bases"]],
-        WindowRule(
-            int(window["tokens"]),
-            float(window["overlap"]),
-            SingleLabelRule(window["single_label"]),
-            tuple(float(share) for share in window["edges"]),
-        ),
+        WindowRule.from_json(layout["window"], f"{where}, window"),
         uses_context=bool(layout["uses_context"]),
         max_batch_tokens=int(layout["max_batch_tokens"]),
     )

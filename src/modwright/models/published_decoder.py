@@ -21,12 +21,13 @@ import numpy as np
 
 from modwright.artifact import MODEL, TOKENIZER
 from modwright.catalog.weights import INDEX, weight_files
-from modwright.errors import ArtifactError, MissingExtraError, ModwrightError
+from modwright.errors import ArtifactError
 from modwright.files import link_or_copy
 from modwright.models.decoder import Decoder, Segment, torch
 from modwright.models.encoder import columns, combined, read_layout, write_layout
 from modwright.models.encoder_inputs import InputRule, TokenRows
 from modwright.models.foreign import load_published
+from modwright.models.reading import reading_model
 from modwright.models.registry import DECODER_FILE
 from modwright.models.runtime import length_batches
 from modwright.models.tokens import TOKENIZER_FILE, Tokenizer
@@ -101,17 +102,11 @@ class PublishedDecoder:
         """
         if threads:
             torch.set_num_threads(threads)
-        try:
+        with reading_model(folder):
             rule, max_batch_tokens = read_layout(folder / MODEL / DECODER_FILE, schema)
             path = folder / TOKENIZER / TOKENIZER_FILE
             tokenizer, model = Tokenizer(path, literal=True), load_published(folder / MODEL, attention="sdpa")
             labels = int(model.score.out_features)
-        except (ArtifactError, MissingExtraError):
-            raise
-        except ModwrightError as error:
-            raise ArtifactError(error.message, where=error.where, remedy=error.remedy) from None
-        except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
-            raise ArtifactError(f"the model cannot be read: {error!r}", where=str(folder)) from None
         if labels != len(columns(schema)):
             raise ArtifactError(
                 f"the head gives {labels} logits, the schema has {len(columns(schema))} labels",

@@ -8,14 +8,15 @@ that is too long for one of several tokenizers is halved.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Self
 
 import numpy as np
 
 from modwright.models.tokens import Tokenizer, TokenSpan
-from modwright.schema import FloatArray, IntArray, Target, TargetKind
+from modwright.schema import FloatArray, IntArray, Target, TargetKind, check_keys
 
 #: A text longer than this many windows is scored at its edges, too.
 _MANY_WINDOWS = 4
@@ -46,6 +47,26 @@ class WindowRule:
     overlap: float
     single_label: SingleLabelRule
     edges: tuple[float, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the rule as JSON-ready data."""
+        return {
+            "tokens": self.tokens,
+            "overlap": self.overlap,
+            "single_label": str(self.single_label),
+            "edges": list(self.edges),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], where: str) -> Self:
+        """Rebuild from `to_json` data; raises SchemaError, LookupError, TypeError or ValueError where it is malformed."""
+        check_keys(data, {"tokens", "overlap", "single_label", "edges"}, where)
+        return cls(
+            int(data["tokens"]),
+            float(data["overlap"]),
+            SingleLabelRule(data["single_label"]),
+            tuple(float(share) for share in data["edges"]),
+        )
 
     def cut(self, texts: Sequence[str], tokenizers: Sequence[Tokenizer]) -> list[list[tuple[int, int]]]:
         """Return for each text its windows as character spans [from, to), in order, at least one each."""

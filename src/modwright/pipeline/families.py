@@ -64,9 +64,9 @@ def prepare(
         folder.name.replace("/", "--"), folder.weights_sha256, folder.tokenizer_sha256, folder.licence
     )
     if isinstance(recipe, EncoderRecipe):
-        family = _encoder(recipe, schema, settings, folder, identity)
+        family = _encoder(recipe, schema, settings, folder)
     else:
-        family = _causal(recipe, schema, settings, folder, identity)
+        family = _causal(recipe, schema, settings, folder)
     on_event(Stage(f"base {recipe.base.name}", 1, 1))
     return Prepared((identity,), _tuned(recipe, schema, family), family)
 
@@ -120,9 +120,7 @@ def _tuned(recipe: TunedRecipe, schema: Schema, family: TunedFamily) -> Fit:
     return run
 
 
-def _encoder(
-    recipe: EncoderRecipe, schema: Schema, settings: Settings, folder: BaseFolder, identity: BaseIdentity
-) -> TunedFamily:
+def _encoder(recipe: EncoderRecipe, schema: Schema, settings: Settings, folder: BaseFolder) -> TunedFamily:
     from modwright.training.encoder import EncoderFamily
 
     _check_kind(recipe, folder, BaseKind.ENCODER, "an encoder")
@@ -130,21 +128,18 @@ def _encoder(
         recipe,
         schema,
         folder.path,
-        identity=identity,
         max_tokens=min(folder.max_tokens, folder.max_positions),
         threads=settings.threads,
     )
 
 
-def _causal(
-    recipe: CausalRecipe, schema: Schema, settings: Settings, folder: BaseFolder, identity: BaseIdentity
-) -> TunedFamily:
+def _causal(recipe: CausalRecipe, schema: Schema, settings: Settings, folder: BaseFolder) -> TunedFamily:
     from modwright.models.gguf import ensure_converted
     from modwright.training.causal import CausalFamily
 
     _check_kind(recipe, folder, BaseKind.CAUSAL, "a causal LLM")
     path = ensure_converted(folder.path, folder.weights_sha256, settings.cache_dir)
-    return CausalFamily(recipe, schema, path, identity=identity, threads=settings.threads)
+    return CausalFamily(recipe, schema, path, threads=settings.threads)
 
 
 def _check_kind(recipe: TunedRecipe, folder: BaseFolder, kind: BaseKind, wanted: str) -> None:

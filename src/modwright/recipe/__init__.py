@@ -9,7 +9,6 @@ from modwright.recipe.causal import (
     AdapterRecipe,
     AnswerRecipe,
     CausalRecipe,
-    DecoderRecipe,
     PromptRecipe,
     ShardsRecipe,
 )
@@ -62,7 +61,6 @@ __all__ = [
     "ColumnMapping",
     "DataRecipe",
     "DataSection",
-    "DecoderRecipe",
     "EmbeddingRecipe",
     "EncoderRecipe",
     "EvaluationRecipe",

@@ -7,27 +7,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from modwright.recipe.common import CommonRecipe
-from modwright.recipe.parts import (
-    BatchRecipe,
-    CheckpointRecipe,
-    LoopRecipe,
-    LossRecipe,
-    OptimizerRecipe,
-    TargetRecipe,
-    TrackersRecipe,
-    ValidationRecipe,
-    WindowRecipe,
-)
 from modwright.recipe.strict import Strict
-
-
-class DecoderRecipe(Strict):
-    """The pretrained causal LM, and whether its word embeddings stay as they are."""
-
-    name: str = Field(min_length=1)
-    freeze_embeddings: bool
-
+from modwright.recipe.tuned import CommonTunedRecipe
 
 #: What each part of a prompt may hold in braces.
 _PLACES = {
@@ -102,24 +83,14 @@ class ShardsRecipe(Strict):
     processes: int = Field(ge=1)
 
 
-class CausalRecipe(CommonRecipe):
+class CausalRecipe(CommonTunedRecipe):
     """A resolved recipe of the family `causal`: every value stated."""
 
     family: Literal["causal"]
-    base: DecoderRecipe
     prompt: PromptRecipe
     answer: AnswerRecipe
     adapter: AdapterRecipe
-    window: WindowRecipe
-    loss: LossRecipe
-    targets: dict[str, TargetRecipe] = Field(default_factory=dict)
-    optimizer: OptimizerRecipe
-    batches: BatchRecipe
-    training: LoopRecipe
-    validation: ValidationRecipe
-    checkpoints: CheckpointRecipe
     shards: ShardsRecipe
-    trackers: TrackersRecipe
 
     @model_validator(mode="after")
     def _has_answers(self) -> CausalRecipe:
@@ -128,13 +99,3 @@ class CausalRecipe(CommonRecipe):
                 'adapter.method = "none" trains no head, so answer.read = "head" has none to read'
             )
         return self
-
-    @property
-    def base_names(self) -> tuple[str, ...]:
-        """Return the name of the one base."""
-        return (self.base.name,)
-
-    def with_base_names(self, names: tuple[str, ...]) -> CausalRecipe:
-        """Return the recipe with its base called otherwise."""
-        (name,) = names
-        return self.model_copy(update={"base": self.base.model_copy(update={"name": name})})

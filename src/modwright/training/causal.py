@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from modwright.artifact import BaseIdentity
 from modwright.errors import RecipeError
 from modwright.models.adapters import adapter_tensors, add_lora
 from modwright.models.answers import Answers, Network, heads_of
@@ -43,7 +42,6 @@ class CausalFamily:
         recipe: of the family causal.
         schema: the targets of the rows.
         base_folder: holds config.json, safetensors and tokenizer.json (GGUF converted already).
-        identity: of the base.
         threads: of torch in this process; 0 leaves them as they are.
 
     Raises:
@@ -57,10 +55,9 @@ class CausalFamily:
         schema: Schema,
         base_folder: Path,
         *,
-        identity: BaseIdentity,
         threads: int = 0,
     ) -> None:
-        self.recipe, self.schema, self.base_folder, self.identity = recipe, schema, base_folder, identity
+        self.recipe, self.schema, self.base_folder = recipe, schema, base_folder
         if threads:
             torch.set_num_threads(threads)
         self.prompts = Prompts(

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from modwright.artifact import BaseIdentity
 from modwright.models.encoder import EncoderClassifier, combined, write_layout
 from modwright.models.encoder_files import write_encoder
 from modwright.models.encoder_inputs import InputRule, TokenRows
@@ -45,7 +44,6 @@ class EncoderFamily:
         recipe: of the family encoder.
         schema: the targets of the rows.
         base_folder: holds config.json, safetensors and tokenizer.json.
-        identity: of the base.
         max_tokens: the longest row that the base takes, special tokens included.
         threads: of the finished classifier; 0 takes every usable core.
     """
@@ -56,11 +54,10 @@ class EncoderFamily:
         schema: Schema,
         base_folder: Path,
         *,
-        identity: BaseIdentity,
         max_tokens: int,
         threads: int = 0,
     ) -> None:
-        self.recipe, self.schema, self.base_folder, self.identity = recipe, schema, base_folder, identity
+        self.recipe, self.schema, self.base_folder = recipe, schema, base_folder
         self._max_tokens, self._threads = max_tokens, threads
         self._tokenizer = Tokenizer(base_folder / TOKENIZER_FILE, literal=True)
 
