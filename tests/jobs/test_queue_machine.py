@@ -1,4 +1,4 @@
-"""The queue's promises on both databases; see `queue_machine`."""
+"""The queue's promises on both databases; see `jobs_queue_machine`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_every_job_ends_once_and_late_writes_are_refused(database):
         machine,
         settings=settings(
             max_examples=examples,
-            stateful_step_count=30,
+            stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
