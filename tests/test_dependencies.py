@@ -19,6 +19,11 @@ EXTRAS = {"core": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
 PAGE = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
 #: Commands of .ci/run, not imports.
 TOOLS = {"import-linter": "lint-imports", "mypy": "mypy", "ruff": "ruff"}
+#: Loaded or run by name: package to the file and the words in it that do so.
+BY_NAME = {
+    "psycopg": ("src/modwright/storage/database.py", '"postgresql+psycopg"'),
+    "schemathesis": ("tests/e2e/test_schemathesis.py", 'with_name("schemathesis")'),
+}
 #: Imported in environments that a test makes for itself.
 ELSEWHERE = {"mistralai", "openai"}
 LICENCES = {"MIT", "BSD", "Apache", "MPL", "Python Software Foundation", "LGPL"}
@@ -76,6 +81,9 @@ def test_what_is_declared_is_used():
         for name in own(extra):
             if name in TOOLS:
                 assert f"/{TOOLS[name]}" in ci, f"{name} is declared and .ci/run does not call it"
+            elif name in BY_NAME:
+                file, words = BY_NAME[name]
+                assert words in (ROOT / file).read_text(encoding="utf-8"), f"{name} is declared, not named"
             else:
                 assert name in (in_tests if extra == "dev" else in_source), (
                     f"{name} is declared, not imported"
@@ -145,7 +153,10 @@ CORE = [
     "render",
     "cli",
 ]
-SERVE = ["serving", "api", "models", "pipeline.predict", "pipeline.verify"]
+SERVE = [
+    *("serving", "api", "models", "pipeline.predict", "pipeline.verify"),
+    *("storage", "jobs.service", "jobs.checking"),
+]
 
 
 @pytest.mark.parametrize(
