@@ -87,7 +87,9 @@ class Settings(BaseModel):
         default=1, ge=0, le=1_000, description="Workers that `serve` starts beside the server; 0 starts none."
     )
     lease_s: float = Field(
-        default=30.0, gt=0, description="Seconds after which the job of a worker that says nothing goes to another."
+        default=30.0,
+        gt=0,
+        description="Seconds after which the job of a worker that says nothing goes to another.",
     )
     max_attempts: int = Field(
         default=3, ge=1, description="Times that a job's work is begun before it fails for good."

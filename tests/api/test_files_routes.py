@@ -326,7 +326,9 @@ def test_an_address_works_without_a_key_for_its_file_and_time_only(keyed, monkey
     key_for(keyed, "default", Scope.READ)
     assert client.get(f"/v1/files/{made['id']}/content").status_code == 401
     assert client.get(url).content == GOOD
-    refused(client.get(url.replace(made["id"], other["id"])), 401, "this address is not valid", "unauthorized")
+    refused(
+        client.get(url.replace(made["id"], other["id"])), 401, "this address is not valid", "unauthorized"
+    )
     refused(client.get(url[:-9] + "a" + url[-8:]), 401, "this address is not valid", "unauthorized")
     refused(client.get(f"/v1/files/{made['id']}/content?token=x"), 401, "not valid", "unauthorized")
     assert client.get(url.replace("/content", "")).status_code == 401

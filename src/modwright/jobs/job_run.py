@@ -130,6 +130,7 @@ class JobRun:
         """Work until the phase has ended; returns the status it left the job in, None where the lease was lost."""
         jobs, claim = self._parts.jobs, self._claim
         self._heart = Heart(jobs, claim, self._parts.settings.lease_s)
+        status: Status | None
         try:
             status = self._insist(self._finish())
         except _CancelledError:
