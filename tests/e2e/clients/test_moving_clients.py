@@ -166,3 +166,24 @@ def test_what_a_job_trained_is_evaluated_as_the_page_says(url, home, files, trai
     assert (tmp_path / "work" / "report" / "report.html").is_file()
     metrics = json.loads((tmp_path / "work" / "report" / "metrics.json").read_text())
     assert metrics
+
+
+LEFT_OUT = """
+try:
+    from mistralai.client import models
+except ImportError:
+    from mistralai import models
+kind = getattr(models, "ClassifierTrainingParametersIn", None) or models.ClassifierTrainingParameters
+print(kind().model_dump_json(), kind(learning_rate=None).model_dump_json())
+"""
+
+
+@pytest.mark.parametrize(
+    "requirement", [requirement for _, requirement in CLIENTS if requirement.startswith("mistralai==")]
+)
+def test_a_learning_rate_of_none_is_not_sent(clients_folder, requirement):
+    python = install(requirement, clients_folder)
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run([python, "-c", LEFT_OUT], capture_output=True, text=True, check=True, env=env)
+    filled_in, left_out = map(json.loads, done.stdout.split())
+    assert (filled_in["learning_rate"], left_out) == (0.0001, {})
