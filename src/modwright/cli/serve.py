@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -156,16 +159,23 @@ def _url(listener: socket.socket) -> str:
 
 def _announce_json(ready: Ready) -> None:
     told: dict[str, Any] = {"event": "ready", "url": ready.url, "models": list(ready.models)}
-    print(json.dumps(told), flush=True)
+    _say(json.dumps(told))
 
 
 def _announce(ready: Ready) -> None:
     if not ready.models:
-        print(f"listening on {ready.url} without a model; name artifact folders to serve some", flush=True)
+        _say(f"listening on {ready.url} without a model; name artifact folders to serve some")
         return
-    print(
-        f"serving {', '.join(ready.models)} on {ready.url} (Ctrl-C stops)\n\n{curl_line(ready)}\n", flush=True
-    )
+    _say(f"serving {', '.join(ready.models)} on {ready.url} (Ctrl-C stops)\n\n{curl_line(ready)}\n")
+
+
+def _say(text: str) -> None:
+    """Print; a server goes on where nobody reads what it says."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        with Path(os.devnull).open("w") as nowhere:  # else the interpreter fails to flush when it ends
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def curl_line(ready: Ready) -> str:
