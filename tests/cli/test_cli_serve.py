@@ -156,6 +156,33 @@ def test_a_request_under_way_is_answered_before_it_stops(start):
         ask(ready["url"], "goose")
 
 
+def test_it_goes_on_where_nobody_reads_what_it_says():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.Popen([sys.executable, str(SCRIPT), "127.0.0.1", str(port)], stdout=writer)
+    os.close(writer)
+    try:
+        assert answered(f"http://127.0.0.1:{port}", "silly goose goose")["results"][0]["flagged"] is True
+        process.terminate()
+        assert process.wait(15) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answered(url, text, timeout_s=30):
+    """Ask until there is an answer."""
+    end = time.monotonic() + timeout_s
+    while True:
+        try:
+            return ask(url, text)
+        except urllib.error.URLError:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+
 @pytest.mark.parametrize(
     "host", ["0.0.0.0", "::", "192.168.1.2", "example.org", "", "127.0.0.1.example.org", "fe80::1"]
 )

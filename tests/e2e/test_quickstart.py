@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +90,9 @@ def test_it_serves_answers_its_own_curl_line_and_ends_when_told(made: Made) -> N
         [COMMAND, "quickstart", "--port", "0"], env=env, stdout=subprocess.PIPE, text=True
     )
     try:
-        line = next(line for line in _lines(process) if line.startswith("curl "))
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")  # the pipe stays open: who asks once more still reads
+        line = next(line for line in lines if line.startswith("curl "))
         if shutil.which("curl") is None:
             pytest.skip("there is no curl")
         answer = subprocess.run(shlex.split(line), capture_output=True, text=True, check=True, timeout=60)
@@ -102,11 +103,6 @@ def test_it_serves_answers_its_own_curl_line_and_ends_when_told(made: Made) -> N
     finally:
         process.kill()
         process.wait(30)
-
-
-def _lines(process: subprocess.Popen[str]) -> Iterator[str]:
-    assert process.stdout is not None
-    yield from process.stdout
 
 
 def _there(folder: Path, pattern: str) -> bool:

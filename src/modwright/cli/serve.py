@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
+import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -250,7 +253,7 @@ def _url(listener: socket.socket) -> str:
 
 def _announce_json(ready: Ready) -> None:
     told = {"event": "ready", "url": ready.url, "models": list(ready.models), "notes": list(ready.notes)}
-    print(json.dumps(told), flush=True)
+    _say(json.dumps(told))
 
 
 def _announce(ready: Ready) -> None:
@@ -260,7 +263,16 @@ def _announce(ready: Ready) -> None:
         told = f"listening on {ready.url} without a model; name artifact folders to serve some"
     notes = "".join(f"  {note}\n" for note in ready.notes)
     asked = f"\n{curl_line(ready)}\n" if ready.models else ""
-    print(f"{told}\n{notes}{asked}", flush=True)
+    _say(f"{told}\n{notes}{asked}")
+
+
+def _say(text: str) -> None:
+    """Print; a server goes on where nobody reads what it says."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        with Path(os.devnull).open("w") as nowhere:  # else the interpreter fails to flush when it ends
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def curl_line(ready: Ready) -> str:

@@ -1,6 +1,6 @@
 """Serve the tiny fake through the very function behind `modwright serve`; prints its readiness as JSON.
 
-python serve_fake.py [HOST]
+python serve_fake.py [HOST [PORT]]
 """
 
 import sys
@@ -25,5 +25,6 @@ class Slow(serving_fakes.FakeClassifier):
 
 fakes = serving_fakes.deployments(Slow(), names=("goose",))
 Deployments.load = classmethod(lambda cls, specs, settings, *, keeping: fakes)
-serve(ServeOptions(host=sys.argv[1] if len(sys.argv) > 1 else None, port=0, jobs=False, as_json=True))
+host, port = [*sys.argv[1:], *[None, "0"][len(sys.argv) - 1 :]]
+serve(ServeOptions(host=host, port=int(port), jobs=False, as_json=True))
 print("ended", flush=True)
