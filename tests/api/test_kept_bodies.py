@@ -87,3 +87,18 @@ def test_a_body_that_fails_is_not_kept_and_holds_nobody_up(server):
     thread.start()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_one_job_s_body_holds_up_nobody_else_s(server):
+    row = server.jobs.get("default", server.create(training_files=[server.file()])["id"])
+    other = dataclasses.replace(row, id="another")
+    kept, made = KeptBodies(), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(kept.body, row, lambda _: made.wait(20) and b"slow")
+        while not kept.is_making(row.id):
+            time.sleep(0.001)
+        assert kept.body(other, lambda _: b"quick") == b"quick"
+        assert not slow.done()
+        made.set()
+        assert slow.result(20) == b"slow"
+    assert not kept.is_making(row.id)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
+from weakref import WeakValueDictionary
 
 from modwright.storage.job_rows import JobRow
 
@@ -28,7 +30,10 @@ class KeptBodies:
         self._max_bytes = max_bytes
         self._bodies: OrderedDict[str, tuple[_Stamp, bytes]] = OrderedDict()
         self._bytes = 0
-        self._making = threading.Lock()
+        self._guard = threading.Lock()
+        self._making: WeakValueDictionary[str, Any] = (
+            WeakValueDictionary()
+        )  # a lock each, while anybody uses it
 
     def body(self, job: JobRow, make: Callable[[JobRow], bytes]) -> bytes:
         """Return the body of a job as it is, from ``make`` where none is kept of this state.
@@ -36,14 +41,34 @@ class KeptBodies:
         Every write to a job, to its events or to its steps changes what tells states apart here.
         """
         stamp = (str(job.status), job.epoch, job.modified_at)
-        with self._making:  # who waits finds what the first has made
-            found = self._bodies.get(job.id)
-            if found is not None and found[0] == stamp:
-                self._bodies.move_to_end(job.id)
-                return found[1]
+        with self._guard:
+            found = self._found(job.id, stamp)
+            making = self._making.get(job.id)
+            if making is None:
+                making = self._making[job.id] = threading.Lock()
+        if found is not None:
+            return found
+        with making:  # who waits finds what the first has made; other jobs' bodies are made meanwhile
+            with self._guard:
+                found = self._found(job.id, stamp)
+            if found is not None:
+                return found
             body = make(job)
-            self._keep(job.id, stamp, body)
+            with self._guard:
+                self._keep(job.id, stamp, body)
             return body
+
+    def is_making(self, job_id: str) -> bool:
+        """Return whether a job's body is being made."""
+        making = self._making.get(job_id)
+        return making is not None and bool(making.locked())
+
+    def _found(self, job_id: str, stamp: _Stamp) -> bytes | None:
+        kept = self._bodies.get(job_id)
+        if kept is None or kept[0] != stamp:
+            return None
+        self._bodies.move_to_end(job_id)
+        return kept[1]
 
     def _keep(self, job_id: str, stamp: _Stamp, body: bytes) -> None:
         old = self._bodies.pop(job_id, None)
