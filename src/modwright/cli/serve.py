@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from modwright.cli.app import app
+from modwright.cli.app import app, print_nowhere
 from modwright.errors import MissingExtraError, UsageError
 from modwright.settings import Settings, load_settings
 
@@ -174,8 +171,7 @@ def _say(text: str) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        with Path(os.devnull).open("w") as nowhere:  # else the interpreter fails to flush when it ends
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        print_nowhere()
 
 
 def curl_line(ready: Ready) -> str:
