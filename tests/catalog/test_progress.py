@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import logging
+import shutil
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 from stand_ins import Told
 
-from modwright.catalog.progress import LogProgress, TerminalProgress, watched
+from modwright.catalog.progress import LogProgress, TerminalProgress, file_sizes, watched
 
 
 def test_a_terminal_gets_a_bar() -> None:
@@ -49,3 +51,26 @@ def test_the_poll_ends_with_the_body_even_when_it_fails(told: Told) -> None:
     assert len(told.steps) >= 2
     assert set(told.steps) == {("tiny", 4, 4)}
     assert not [thread for thread in threading.enumerate() if thread.name == "download-progress"]
+
+
+def test_files_are_measured_where_another_removes_them(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_bytes(b"12345")
+    over = threading.Event()
+
+    def come_and_go() -> None:
+        while not over.is_set():
+            for number in range(20):
+                deep = tmp_path / "unpacked" / str(number)
+                deep.mkdir(parents=True)
+                (deep / "part").write_bytes(b"1")
+            shutil.rmtree(tmp_path / "unpacked")
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        for _ in range(300):
+            assert 5 in file_sizes(tmp_path)
+    finally:
+        over.set()
+        thread.join()
+    assert file_sizes(tmp_path) == [5]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -110,8 +111,8 @@ def watched(measure: Callable[[], int], progress: Progress, what: str, total_byt
 def file_sizes(folder: Path) -> list[int]:
     """Return the sizes of the files below a folder in which another process writes, moves and removes."""
     sizes = []
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            if path.is_file():
-                sizes.append(path.stat().st_size)
+    for parent, _, names in os.walk(folder):  # passes over folders that are gone
+        for name in names:
+            with contextlib.suppress(OSError):
+                sizes.append(Path(parent, name).stat().st_size)
     return sizes

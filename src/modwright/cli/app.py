@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -82,6 +83,12 @@ def _tell(error: ModwrightError, as_json: bool) -> None:
     print(json.dumps({"error": _body(error)}) if as_json else f"error: {error}", file=sys.stderr)
 
 
+def print_nowhere() -> None:
+    """Drop what is printed from now on: nobody reads it, and the interpreter would fail to flush it when it ends."""
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
 def main() -> None:
     """Run the command line; a known error prints one message and leaves with its exit code.
 
@@ -98,7 +105,7 @@ def main() -> None:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print_nowhere()
         sys.exit(1)
     except (
         OSError

@@ -5,19 +5,16 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
-import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from modwright.cli.app import app
+from modwright.cli.app import app, print_nowhere
 from modwright.cli.worker_processes import WorkerProcesses, worker_command
 from modwright.errors import MissingExtraError, UsageError
 from modwright.settings import Settings, load_settings
@@ -271,8 +268,7 @@ def _say(text: str) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        with Path(os.devnull).open("w") as nowhere:  # else the interpreter fails to flush when it ends
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        print_nowhere()
 
 
 def curl_line(ready: Ready) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import tomli_w
 from pydantic import Field
@@ -31,3 +31,25 @@ class CommonRecipe(Strict):
     def deciding(self) -> dict[str, Any]:
         """Return what decides the model, JSON-ready: what a recipe's hash is taken of."""
         return self.model_dump(mode="json", exclude=set(NOT_DECIDING))
+
+
+class NamedBaseRecipe(Strict):
+    """A model that exists already: a name of the catalog, a hub id or a folder."""
+
+    name: str = Field(min_length=1)
+
+
+class OneBaseRecipe(CommonRecipe):
+    """The keys of every family whose model begins as one other."""
+
+    base: NamedBaseRecipe
+
+    @property
+    def base_names(self) -> tuple[str, ...]:
+        """Return the name of the one base."""
+        return (self.base.name,)
+
+    def with_base_names(self, names: tuple[str, ...]) -> Self:
+        """Return the recipe with its base called otherwise."""
+        (name,) = names
+        return self.model_copy(update={"base": self.base.model_copy(update={"name": name})})

@@ -6,17 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from modwright.recipe.common import CommonRecipe
+from modwright.recipe.common import OneBaseRecipe
 from modwright.recipe.strict import Strict
 
 #: Stands for a template: prompt and response go to the tokenizer as two.
 AS_PAIR = "tokenizer"
-
-
-class SourceRecipe(Strict):
-    """Where the model lies."""
-
-    name: str = Field(min_length=1)
 
 
 class InputRecipe(Strict):
@@ -56,22 +50,11 @@ class ServingRecipe(Strict):
     max_batch_tokens: int = Field(ge=16)
 
 
-class ImportRecipe(CommonRecipe):
+class ImportRecipe(OneBaseRecipe):
     """A resolved recipe of an import: every value stated."""
 
     family: Literal["imported"]
-    base: SourceRecipe
     input: InputRecipe
     window: ImportWindowRecipe
     decision: DecisionRecipe
     serving: ServingRecipe
-
-    @property
-    def base_names(self) -> tuple[str, ...]:
-        """Return the name of the model."""
-        return (self.base.name,)
-
-    def with_base_names(self, names: tuple[str, ...]) -> ImportRecipe:
-        """Return the recipe with its model called otherwise."""
-        (name,) = names
-        return self.model_copy(update={"base": SourceRecipe(name=name)})

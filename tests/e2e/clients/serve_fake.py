@@ -3,6 +3,7 @@
 python serve_fake.py [HOST [PORT]]
 """
 
+import argparse
 import sys
 import time
 from pathlib import Path
@@ -25,6 +26,8 @@ class Slow(serving_fakes.FakeClassifier):
 
 fakes = serving_fakes.deployments(Slow(), names=("goose",))
 Deployments.load = classmethod(lambda cls, specs, settings, *, keeping: fakes)
-host, port = [*sys.argv[1:], *[None, "0"][len(sys.argv) - 1 :]]
-serve(ServeOptions(host=host, port=int(port), jobs=False, as_json=True))
+given = argparse.ArgumentParser()
+given.add_argument("host", nargs="?")
+given.add_argument("port", nargs="?", type=int, default=0)
+serve(ServeOptions(**vars(given.parse_args()), jobs=False, as_json=True))
 print("ended", flush=True)
