@@ -14,7 +14,7 @@ from modwright.data.columnar import pl
 from modwright.data.dataset import make_dataset
 from modwright.errors import ArtifactError, DataError, NotFoundError, SchemaError, UsageError
 from modwright.evaluation.metrics import Metric
-from modwright.pipeline.evaluate import evaluate
+from modwright.pipeline.evaluate import Finding, evaluate
 from modwright.pipeline.rows import aligned_rows
 from modwright.schema import Schema, Target, TargetKind
 from modwright.settings import Settings
@@ -239,3 +239,37 @@ def test_unknown_labels_are_left_out_row_by_row(trained, dataset, engine, settin
     assert found["moderation"]["insult"]["roc_auc"]["value"] == pytest.approx(sk.roc_auc_score(truth, score))
     assert found["moderation"]["insult"]["roc_auc"]["n"] == len(np.atleast_1d(truth)) == 20
     assert found["tone"][TONE.labels[1]]["roc_auc"]["n"] == 40
+
+
+def test_a_measurement_sees_the_scored_splits_and_its_figures_stand_beside(
+    trained, dataset, settings, tmp_path
+):
+    seen = []
+
+    def measure_more(proof):
+        seen.append(proof)
+        return Finding("more", {"rows": len(proof.splits["test"])}, notes=("looked twice",))
+
+    frames = {"test": dataset.splits["test"].with_columns(pl.Series("age", range(40)))}
+    other = make_dataset(dataset.schema, frames, {})
+    result = evaluate(trained.folder, other, tmp_path, settings, resamples=0, measurements=[measure_more])
+    assert read(result)["more"] == {"rows": 40}
+    assert result.notes == ("looked twice",)
+    split = seen[0].splits["test"]
+    assert set(split.columns) == {"source", "age"}
+    assert split.column("age") == list(range(40))
+    assert split.ids == frames["test"]["id"].to_list()
+
+
+def test_what_training_knows_is_not_scored_again(trained, dataset, settings, tmp_path):
+    told = []
+    result = evaluate(
+        trained.folder,
+        dataset,
+        tmp_path,
+        settings,
+        known=trained.known,
+        progress=lambda *seen: told.append(seen),
+    )
+    assert told == []
+    assert result.evaluations["test"] is trained.known["test"].evaluation

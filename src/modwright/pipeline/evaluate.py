@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from modwright.artifact import MANIFEST, METRICS, RECIPE, Artifact, read_artifact
+from modwright.data.columnar import pl
 from modwright.data.dataset import Dataset
 from modwright.data.options import TRAIN
 from modwright.errors import DataError, UsageError
 from modwright.evaluation.metrics import SplitEvaluation, evaluate_split, metrics_json
 from modwright.evaluation.report import render_report
-from modwright.evaluation.thresholds import flags
+from modwright.evaluation.scored import ScoredSplit, scored_split
 from modwright.files import write_text_atomic
-from modwright.pipeline.rows import aligned_rows, training_split
+from modwright.pipeline.proof import Finding, Measurement, Proof, ScoringProgress
+from modwright.pipeline.rows import Aligned, Columns, aligned_rows, training_split
 from modwright.recipe import FrozenRecipe, ImportRecipe, KeptRecipe, load_kept_recipe
 from modwright.schema import FloatArray, Input
 from modwright.serving.engine import DEFAULT_OPERATING_POINT, Engine
@@ -29,17 +31,35 @@ REPORT = "report.html"
 #: Inputs scored between two reports of progress.
 _CHUNK = 256
 
-ScoringProgress = Callable[[str, int, int], None]
+__all__ = [
+    "EvaluationResult",
+    "Finding",
+    "Known",
+    "Measurement",
+    "Proof",
+    "ScoredSplit",
+    "ScoringProgress",
+    "evaluate",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What training has just found of a split with this very model: figures, and scores target to (N, L)."""
+
+    evaluation: SplitEvaluation
+    scores: Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationResult:
-    """What an evaluation wrote, and what it found per split."""
+    """What an evaluation wrote, and what it found per split and per further measurement."""
 
     metrics: Path
     report: Path
     evaluations: dict[str, SplitEvaluation]
     notes: tuple[str, ...]
+    findings: tuple[Finding, ...] = field(default=())
 
 
 def evaluate(
@@ -50,7 +70,8 @@ def evaluate(
     *,
     splits: Sequence[str] = (),
     resamples: int | None = None,
-    known: Mapping[str, SplitEvaluation] | None = None,
+    known: Mapping[str, Known] | None = None,
+    measurements: Sequence[Measurement] = (),
     progress: ScoringProgress | None = None,
 ) -> EvaluationResult:
     """Score a dataset's splits with an artifact and write metrics.json and report.html.
@@ -61,7 +82,8 @@ def evaluate(
         out: folder of the two files, made if needed.
         splits: those to judge; without any, every split but `train`, or all if there is no other.
         resamples: bootstrap resamples, the recipe's if None.
-        known: evaluations of splits that training has just made with this very model; they are not scored again.
+        known: splits that training has just judged with this very model; they are not scored again.
+        measurements: what is measured besides, in the order of the report.
         progress: told split, rows scored and rows in all.
 
     Raises:
@@ -72,36 +94,65 @@ def evaluate(
     artifact = read_artifact(artifact_folder)
     engine = Engine.load(artifact_folder, artifact=artifact, threads=settings.threads, bulk=True)
     recipe = load_kept_recipe(artifact_folder / RECIPE)
-    chosen = list(splits) or [name for name in dataset.splits if name != TRAIN] or list(dataset.splits)
     resamples = recipe.evaluation.resamples if resamples is None else resamples
+    chosen = list(splits) or [name for name in dataset.splits if name != TRAIN] or list(dataset.splits)
     fitted_on = {training_split(dataset)} if dataset.id == artifact.dataset_id else set()
     evaluations: dict[str, SplitEvaluation] = {}
+    scored: dict[str, ScoredSplit] = {}
     notes: list[str] = []
     for name in chosen:
-        aligned = aligned_rows(dataset.split(name), dataset.schema, artifact.schema)
-        if not aligned.rows.inputs:
-            raise DataError(f"the split '{name}' has no rows", remedy="choose another with --split")
-        if aligned.foreign:
-            notes.append(f"{name}: the model has no labels {', '.join(aligned.foreign)}; they were left out")
-        if aligned.absent:
-            notes.append(f"{name}: nothing is known of the model's labels {', '.join(aligned.absent)}")
-        if name in fitted_on:
-            notes.append(f"{name}: the model was trained on these very rows, so these figures prove nothing")
-        if known is not None and name in known:
-            evaluations[name] = known[name]
-            continue
-        evaluations[name] = judge_rows(engine, aligned.rows, resamples, recipe.seed, _named(progress, name))
+        aligned = _aligned(dataset, name, artifact)
+        notes += _split_notes(name, aligned, name in fitted_on)
+        there = None if known is None else known.get(name)
+        scores = score(engine, aligned.rows.inputs, _named(progress, name)) if there is None else there.scores
+        scored[name] = scored_rows(name, engine, aligned.rows, scores, dataset.split(name))
+        evaluations[name] = (
+            measured(scored[name], resamples, recipe.seed) if there is None else there.evaluation
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    proof = Proof(
+        folder=artifact_folder,
+        artifact=artifact,
+        engine=engine,
+        dataset=dataset,
+        splits=scored,
+        fitted_on=frozenset(fitted_on),
+        out=out,
+        resamples=resamples,
+        seed=recipe.seed,
+        progress=progress,
+    )
+    findings = tuple(measure_more(proof) for measure_more in measurements)
+    notes += [note for finding in findings for note in finding.notes]
     facts = report_facts(
         artifact, recipe, resamples, {"rows": {name: len(dataset.split(name)) for name in chosen}}, notes
     )
-    out.mkdir(parents=True, exist_ok=True)
-    write_metrics(out / METRICS, evaluations, artifact, notes)
+    write_metrics(out / METRICS, evaluations, artifact, notes, findings)
     point = engine.operating_point(DEFAULT_OPERATING_POINT)
     html = render_report(
         f"Evaluation of {artifact_folder.name}", evaluations, artifact.schema, point, facts, fitted_on
     )
     write_text_atomic(out / REPORT, html)
-    return EvaluationResult(out / METRICS, out / REPORT, evaluations, tuple(notes))
+    return EvaluationResult(out / METRICS, out / REPORT, evaluations, tuple(notes), findings)
+
+
+def _aligned(dataset: Dataset, name: str, artifact: Artifact) -> Aligned:
+    aligned = aligned_rows(dataset.split(name), dataset.schema, artifact.schema)
+    if not aligned.rows.inputs:
+        raise DataError(f"the split '{name}' has no rows", remedy="choose another with --split")
+    return aligned
+
+
+def _split_notes(name: str, aligned: Aligned, fitted_on: bool) -> list[str]:
+    """Return what a reader must know of a split's rows."""
+    notes = []
+    if aligned.foreign:
+        notes.append(f"{name}: the model has no labels {', '.join(aligned.foreign)}; they were left out")
+    if aligned.absent:
+        notes.append(f"{name}: nothing is known of the model's labels {', '.join(aligned.absent)}")
+    if fitted_on:
+        notes.append(f"{name}: the model was trained on these very rows, so these figures prove nothing")
+    return notes
 
 
 def _refuse_unfit(out: Path) -> None:
@@ -113,17 +164,6 @@ def _refuse_unfit(out: Path) -> None:
         )
 
 
-def judge_rows(
-    engine: Engine,
-    rows: TrainingRows,
-    resamples: int,
-    seed: int,
-    progress: Callable[[int, int], None] | None = None,
-) -> SplitEvaluation:
-    """Score rows with an engine and measure them at the default operating point."""
-    return measure(engine, score(engine, rows.inputs, progress), rows, resamples, seed)
-
-
 def measure(
     engine: Engine,
     scores: Mapping[str, FloatArray],
@@ -132,19 +172,45 @@ def measure(
     seed: int,
 ) -> SplitEvaluation:
     """Measure calibrated scores, target to (N, L), against labelled rows."""
-    point = engine.operating_point(DEFAULT_OPERATING_POINT)
-    flagged = {
-        target.name: flags(target, scores[target.name], point.thresholds[target.name])
-        for target in engine.schema
-    }
+    return measured(scored_rows("", engine, rows, scores), resamples, seed)
+
+
+def measured(split: ScoredSplit, resamples: int, seed: int) -> SplitEvaluation:
+    """Measure a scored split at the operating point it was flagged at."""
     return evaluate_split(
-        engine.schema,
-        dict(scores),
-        dict(rows.labels),
-        flagged,
-        groups=list(rows.groups),
+        split.schema,
+        dict(split.scores),
+        dict(split.labels),
+        dict(split.flagged),
+        groups=list(split.groups),
         resamples=resamples,
         seed=seed,
+    )
+
+
+def scored_rows(
+    name: str,
+    engine: Engine,
+    rows: TrainingRows,
+    scores: Mapping[str, FloatArray],
+    frame: pl.DataFrame | None = None,
+) -> ScoredSplit:
+    """Return rows with calibrated scores, flagged at the default operating point.
+
+    Args:
+        frame: the rows as the dataset has them, whose ids and further columns go along.
+    """
+    return scored_split(
+        name,
+        engine.schema,
+        rows.inputs,
+        rows.labels,
+        scores,
+        engine.operating_point(DEFAULT_OPERATING_POINT),
+        weights=rows.weights,
+        groups=rows.groups,
+        ids=None if frame is None else frame["id"].to_list(),
+        columns=None if frame is None else Columns(frame, engine.schema),
     )
 
 
@@ -161,10 +227,15 @@ def score(
 
 
 def write_metrics(
-    path: Path, evaluations: Mapping[str, SplitEvaluation], artifact: Artifact | None, notes: Sequence[str]
+    path: Path,
+    evaluations: Mapping[str, SplitEvaluation],
+    artifact: Artifact | None,
+    notes: Sequence[str],
+    findings: Sequence[Finding] = (),
 ) -> None:
-    """Write metrics.json; the figures stand under `splits`, everything about them beside."""
+    """Write metrics.json; the figures stand under `splits`, everything about them and each finding beside."""
     data: dict[str, Any] = metrics_json(dict(evaluations))
+    data |= {finding.key: finding.figures for finding in findings}
     if artifact is not None:
         data["artifact"] = artifact.id
     data["notes"] = list(notes)

@@ -76,7 +76,7 @@ def quickstart(
         dataset,
         folder / "evaluation",
         settings,
-        known=trained.evaluations,
+        known=trained.known,
         progress=scoring_progress,
     )
     return Quickstart(pairs.summary, dataset, data_folder, trained, evaluation)

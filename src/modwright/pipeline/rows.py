@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from modwright.data import dataset as folder
+from modwright.data.assemble import label_column
 from modwright.data.columnar import pl
 from modwright.data.dataset import Dataset
 from modwright.data.options import TRAIN
@@ -15,6 +18,31 @@ from modwright.schema import FloatArray, Schema, TargetKind
 from modwright.training.rows import TrainingRows
 
 _SUM_TOLERANCE = 0.01
+#: Columns of a frame that are no values to group rows by.
+_NOT_FURTHER = frozenset({"id", "text", "messages", "weight", "group"})
+
+
+class Columns(Mapping[str, list[Any]]):
+    """The further columns of a split's frame by name, each read when it is asked for: (N,) values, None where empty.
+
+    `source` is one of them, and so are labels that the dataset has and the model does not, as ``target/label``.
+    """
+
+    def __init__(self, frame: pl.DataFrame, model: Schema) -> None:
+        own = {label_column(target, label) for target in model for label in target.labels}
+        self._frame = frame
+        self._names = [name for name in frame.columns if name not in _NOT_FURTHER | own]
+
+    def __getitem__(self, name: str) -> list[Any]:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._frame.get_column(name).to_list()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def rows_of(frame: pl.DataFrame, schema: Schema) -> TrainingRows:

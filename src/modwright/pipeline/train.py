@@ -16,7 +16,7 @@ from modwright.evaluation.metrics import SplitEvaluation
 from modwright.files import has_leftovers, refuse_unfit, staged_folder
 from modwright.models.features import Progress as EmbeddingProgress
 from modwright.pipeline.bases import local_folder
-from modwright.pipeline.evaluate import judge_rows, measure
+from modwright.pipeline.evaluate import Known, measure, score
 from modwright.pipeline.families import Prepared, prepare
 from modwright.pipeline.rows import rows_of, training_split
 from modwright.pipeline.run_folder import CHECKPOINTS, open_run, run_folder_of, settle
@@ -38,14 +38,19 @@ class TrainResult:
     Attributes:
         folder: of the artifact.
         artifact: what its manifest says.
-        evaluations: per split, and `out_of_fold`; empty where the artifact was there already.
+        known: figures and scores per split, and `out_of_fold`; empty where the artifact was there already.
         unchanged: the same recipe and data had been trained into this folder before.
     """
 
     folder: Path
     artifact: Artifact
-    evaluations: dict[str, SplitEvaluation]
+    known: dict[str, Known]
     unchanged: bool = False
+
+    @property
+    def evaluations(self) -> dict[str, SplitEvaluation]:
+        """Return the figures per split."""
+        return {name: known.evaluation for name, known in self.known.items()}
 
 
 def train(
@@ -85,14 +90,14 @@ def train(
         fitted = follow(events, run.on_event)
         with staged_folder(out, replace=replace or out.exists(), only=layout.MANIFEST) as staging:
             engine = engine_of(fitted)
-            evaluations = _evaluated(recipe, engine, fitted, others, on_event)
+            known = _evaluated(recipe, engine, fitted, others, on_event)
             parts = parts_of(
                 fitted,
                 out.name,
                 recipe,
                 prepared.identities,
                 counts={name: len(frame) for name, frame in dataset.splits.items()},
-                evaluations=evaluations,
+                evaluations={name: found.evaluation for name, found in known.items()},
                 dataset_id=dataset.id,
             )
             artifact = write_artifact(staging, parts)
@@ -100,7 +105,7 @@ def train(
             verify_reload(staging, engine, probe(rows.inputs, *(other.inputs for other in others.values())))
         run.finish()
     meet()
-    return TrainResult(out, artifact, evaluations)
+    return TrainResult(out, artifact, known)
 
 
 def _trained_along(
@@ -151,13 +156,15 @@ def _evaluated(
     fitted: Fitted,
     others: dict[str, TrainingRows],
     on_event: Callable[[Event], None],
-) -> dict[str, SplitEvaluation]:
+) -> dict[str, Known]:
     resamples, seed = recipe.evaluation.resamples, recipe.seed
     on_event(Stage("evaluate", 0, len(others) + 1))
     unseen = fitted.unseen
-    found = {unseen.name: measure(engine, unseen.scores, unseen.rows, resamples, seed)}
+    evaluation = measure(engine, unseen.scores, unseen.rows, resamples, seed)
+    found = {unseen.name: Known(evaluation, unseen.scores)}
     for number, (name, other) in enumerate(others.items()):
         on_event(Stage("evaluate", number + 1, len(others) + 1))
         if other.inputs and name not in found:
-            found[name] = judge_rows(engine, other, resamples, seed)
+            scores = score(engine, other.inputs)
+            found[name] = Known(measure(engine, scores, other, resamples, seed), scores)
     return found
