@@ -73,8 +73,8 @@ def _reliability(sample: Sample) -> tuple[ReliabilityBin, ...]:
     return tuple(bins)
 
 
-def wilson(rate: float, rows: int) -> tuple[float, float]:
-    """Return the Wilson score interval (95 %) of a rate seen in a number of rows."""
+def wilson(rate: float, rows: float) -> tuple[float, float]:
+    """Return the Wilson score interval (95 %) of a rate seen in a number of rows, which need not be whole."""
     spread = _Z**2 / rows
     centre = (rate + spread / 2) / (1 + spread)
     half = _Z * math.sqrt(max(rate * (1 - rate), 0.0) / rows + spread / (4 * rows)) / (1 + spread)
