@@ -14,6 +14,7 @@ from modwright.settings import load_settings
 if TYPE_CHECKING:
     from modwright.cli.view import RunView
     from modwright.pipeline.evaluate import EvaluationResult
+    from modwright.pipeline.proof import Measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class EvaluateOptions:
     out: Path
     splits: tuple[str, ...] = ()
     resamples: int | None = None
+    measurements: tuple[Measurement, ...] = ()
 
 
 @app.command("evaluate")
@@ -44,8 +46,10 @@ def command(
     """Score labelled rows and write metrics.json and a report of one file."""
     from modwright.cli.view import print_json, print_metrics, run_view
 
+    measurements: list[Measurement] = []
+    options = EvaluateOptions(artifact, data, out, tuple(split or ()), resamples, tuple(measurements))
     with run_view(quiet=as_json) as view:
-        result = evaluate(EvaluateOptions(artifact, data, out, tuple(split or ()), resamples), view)
+        result = evaluate(options, view)
     if as_json:
         print_json(
             {"metrics": str(result.metrics), "report": str(result.report), "splits": list(result.evaluations)}
@@ -67,5 +71,6 @@ def evaluate(options: EvaluateOptions, view: RunView) -> EvaluationResult:
         load_settings(),
         splits=options.splits,
         resamples=options.resamples,
+        measurements=options.measurements,
         progress=view.on_scored,
     )
