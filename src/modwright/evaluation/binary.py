@@ -103,12 +103,10 @@ class LabelStatistics:
         hits = self._ranking.cumulated(ranked * self._positive)
         all_rows = self._ranking.cumulated(ranked)
         new_hits = np.diff(hits, axis=1, prepend=0.0)
-        new_false = np.diff(all_rows, axis=1, prepend=0.0) - new_hits
         precision = np.divide(hits, all_rows, out=np.zeros_like(hits), where=all_rows > 0)
-        positive, negative = hits[:, -1], all_rows[:, -1] - hits[:, -1]
         return {
-            Metric.ROC_AUC: np.einsum("rg,rg->r", new_false, hits - new_hits / 2) / (positive * negative),
-            Metric.AVERAGE_PRECISION: np.einsum("rg,rg->r", new_hits, precision) / positive,
+            Metric.ROC_AUC: roc_area(hits, new_hits, all_rows),
+            Metric.AVERAGE_PRECISION: np.einsum("rg,rg->r", new_hits, precision) / hits[:, -1],
         }
 
     def _calibration(self, ranked: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -129,6 +127,19 @@ class LabelStatistics:
         taken_off = np.where(usable, share * noise, 0.0).sum(axis=1)
         undefined = np.where(usable.any(axis=1), 0.0, np.nan)
         return squared - taken_off + undefined, taken_off
+
+
+def roc_area(hits: FloatArray, new_hits: FloatArray, rows: FloatArray) -> FloatArray:
+    """Return the area (R,) under the ROC curve: how often a positive row scores above a negative one, ties a half.
+
+    Args:
+        hits, rows: (R, G) positive and all rows within the g groups of highest score.
+        new_hits: (R, G) positive rows of each group.
+    """
+    new_false = np.diff(rows, axis=1, prepend=0.0) - new_hits
+    negative = rows[:, -1] - hits[:, -1]
+    area = np.einsum("rg,rg->r", new_false, hits - new_hits / 2) / (hits[:, -1] * negative)
+    return np.asarray(area, dtype=np.float64)
 
 
 def weighted_sum(counts: FloatArray, values: FloatArray | BoolArray) -> FloatArray:

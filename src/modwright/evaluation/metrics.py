@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from modwright.errors import UsageError
-from modwright.evaluation.binary import LabelStatistics, Metric, Sample
+from modwright.evaluation.binary import LabelStatistics, Metric
 from modwright.evaluation.curves import curves
 from modwright.evaluation.measuring import Bootstrapped, DecisionStatistics, RateStatistics
 from modwright.evaluation.metrics_file import metrics_json
 from modwright.evaluation.resampling import RESAMPLES, SEED, Interval, Resampler
-from modwright.evaluation.results import MIN_EVIDENCE, LabelEvaluation, SplitEvaluation, TargetEvaluation
+from modwright.evaluation.results import LabelEvaluation, SplitEvaluation, TargetEvaluation, evidence_note
+from modwright.evaluation.samples import KnownRows, decision, label_samples, told
 from modwright.schema import BoolArray, FloatArray, IntArray, Schema, Target, TargetKind
 
 __all__ = [
@@ -99,20 +100,21 @@ class _Measured:
     def of(
         cls, target: Target, scores: FloatArray, labels: FloatArray, flags: BoolArray, positive_above: float
     ) -> _Measured:
+        labels, flags = told(target, scores, labels, flags)
         truth, chosen, accuracy = np.full(len(scores), -1), np.full(len(scores), -1), None
         if target.kind is TargetKind.SINGLE_LABEL:
-            labels = np.where(np.isnan(labels).any(axis=1, keepdims=True), np.nan, labels)
             truth, chosen = _most_probable(labels), scores.argmax(axis=1)
-            flags = flags.copy()
-            for label in target.negative_labels:
-                flags[:, target.index(label)] = chosen == target.index(label)
-            told = truth >= 0
-            accuracy = _rates(told, (truth == chosen)[told])
+            is_told = truth >= 0
+            accuracy = _rates(is_told, (truth == chosen)[is_told])
+        samples = label_samples(target, scores, labels, flags, positive_above)
+        decided = decision(target, labels, flags, positive_above)
+        known = decided.known
+        judged = DecisionStatistics(decided.flagged[known], decided.positives[known]) if known.any() else None
         return cls(
             target=target,
-            labels=_per_label(target, scores, labels, flags, positive_above),
-            decision=_decision(target, labels, flags, positive_above),
-            flagged=_rates(np.ones(len(scores), dtype=np.bool_), _flagged_at_all(target, flags)),
+            labels={label: _statistics(rows) for label, rows in samples.items()},
+            decision=Bootstrapped(known, judged),
+            flagged=_rates(np.ones(len(scores), dtype=np.bool_), decided.flagged),
             accuracy=accuracy,
             truth=truth,
             chosen=chosen,
@@ -145,39 +147,8 @@ class _Measured:
         )
 
 
-def _per_label(
-    target: Target, scores: FloatArray, labels: FloatArray, flags: BoolArray, positive_above: float
-) -> dict[str, Bootstrapped[LabelStatistics]]:
-    measured = {}
-    for i, label in enumerate(target.labels):
-        known = ~np.isnan(labels[:, i])
-        never = target.kind is TargetKind.MULTI_LABEL and label in target.negative_labels
-        values = labels[known, i]
-        sample = Sample(scores[known, i], values, values > positive_above, None if never else flags[known, i])
-        measured[label] = Bootstrapped(known, LabelStatistics(sample) if known.any() else None)
-    return measured
-
-
-def _decision(
-    target: Target, labels: FloatArray, flags: BoolArray, positive_above: float
-) -> Bootstrapped[DecisionStatistics]:
-    """Set up "is any label flagged" against "does any flaggable label hold", on rows whose labels are all known.
-
-    A row with one label that holds and others unknown is left out too: keeping the certain positives of rows whose
-    certain negatives cannot be had would make every rate look better than it is.
-    """
-    columns = [target.index(label) for label in target.flaggable]
-    values = labels[:, columns]
-    positive = np.any(values > positive_above, axis=1)
-    known = np.asarray(~np.isnan(values).any(axis=1), dtype=np.bool_)
-    flagged = _flagged_at_all(target, flags)
-    return Bootstrapped(known, DecisionStatistics(flagged[known], positive[known]) if known.any() else None)
-
-
-def _flagged_at_all(target: Target, flags: BoolArray) -> BoolArray:
-    return np.asarray(
-        flags[:, [target.index(label) for label in target.flaggable]].any(axis=1), dtype=np.bool_
-    )
+def _statistics(rows: KnownRows) -> Bootstrapped[LabelStatistics]:
+    return Bootstrapped(rows.known, None if rows.sample is None else LabelStatistics(rows.sample))
 
 
 def _rates(known: BoolArray, holds: BoolArray) -> Bootstrapped[RateStatistics]:
@@ -202,23 +173,11 @@ def _label(target: Target, name: str, measured: Bootstrapped[LabelStatistics]) -
         positives=positives,
         negatives=measured.n - positives,
         unknown=len(measured.known) - measured.n,
-        note=_note(positives, measured.n - positives),
+        note=evidence_note(positives, measured.n - positives),
         metrics={metric: measured.interval(metric) for metric in Metric},
         confusion=confusion,
         curves=None if sample is None else curves(sample),
     )
-
-
-def _note(positives: int, negatives: int) -> str:
-    """Return why there is not enough evidence, empty where there is."""
-    if not positives + negatives:
-        return "no known rows"
-    few = [
-        f"{count or 'no'} {word}{'' if count == 1 else 's'}"
-        for count, word in ((positives, "positive"), (negatives, "negative"))
-        if count < MIN_EVIDENCE
-    ]
-    return f"only {' and '.join(few)}; judged from {MIN_EVIDENCE} on" if few else ""
 
 
 def _macro(ranked: Sequence[Bootstrapped[LabelStatistics]], metric: Metric, n: int) -> Interval:

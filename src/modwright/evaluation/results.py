@@ -14,6 +14,18 @@ from modwright.schema import IntArray, TargetKind
 MIN_EVIDENCE = 10
 
 
+def evidence_note(positives: int, negatives: int) -> str:
+    """Return why there is not enough evidence, empty where there is."""
+    if not positives + negatives:
+        return "no known rows"
+    few = [
+        f"{count or 'no'} {word}{'' if count == 1 else 's'}"
+        for count, word in ((positives, "positive"), (negatives, "negative"))
+        if count < MIN_EVIDENCE
+    ]
+    return f"only {' and '.join(few)}; judged from {MIN_EVIDENCE} on" if few else ""
+
+
 @dataclass(frozen=True, slots=True)
 class LabelEvaluation:
     """What one split says of one label.
