@@ -1,0 +1,251 @@
+"""Two models on the same rows: paired bootstrap of every metric's difference, McNemar per label, where they disagree.
+
+Both are resampled with the very same draws, so that what is hard about a row does not count as a difference. A model that
+gave no answer for a row is wrong there: it missed what holds and flagged what does not, whatever its other answers say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from modwright.errors import UsageError
+from modwright.evaluation.binary import LabelStatistics, Metric, Sample
+from modwright.evaluation.comparison import (
+    Comparison,
+    Difference,
+    Judged,
+    LabelComparison,
+    McNemar,
+    TargetComparison,
+)
+from modwright.evaluation.mcnemar import holm, mcnemar_p
+from modwright.evaluation.measuring import Bootstrapped, DecisionStatistics
+from modwright.evaluation.resampling import RESAMPLES, SEED, Interval, Resampler
+from modwright.evaluation.results import MIN_EVIDENCE
+from modwright.schema import BoolArray, FloatArray, Schema, Target, TargetKind
+
+#: What flags alone decide, and what takes probabilities besides.
+DECIDED = (Metric.F1, Metric.PRECISION, Metric.RECALL)
+SCORED = (Metric.ROC_AUC, Metric.AVERAGE_PRECISION, Metric.BRIER)
+#: Left out where a row has no answer: one that is as wrong as can be would drown all the others.
+UNBOUNDED = (Metric.LOG_LOSS, Metric.ECE)
+#: Of the question "is anything flagged".
+DECISION = (Metric.F1, Metric.PRECISION, Metric.RECALL, "accuracy")
+
+
+@dataclass(slots=True)
+class _Pair:
+    """The same statistics of both models, over the same known rows."""
+
+    names: Sequence[str]
+    one: Bootstrapped[Any]
+    other: Bootstrapped[Any]
+    right: tuple[BoolArray, BoolArray]
+    positives: int = 0
+    negatives: int = 0
+
+    def take(self, counts: FloatArray) -> None:
+        self.one.take(counts)
+        self.other.take(counts)
+
+    def differences(self) -> dict[str, Difference]:
+        return {str(name): self._difference(name) for name in self.names}
+
+    def _difference(self, name: str) -> Difference:
+        value = self.one.values.get(name, np.nan) - self.other.values.get(name, np.nan)
+        resampled = self.one.resampled(name) - self.other.resampled(name)
+        return Difference(
+            self.one.interval(name), self.other.interval(name), Interval.of(value, resampled, self.one.n)
+        )
+
+    @property
+    def enough(self) -> bool:
+        return min(self.positives, self.negatives) >= MIN_EVIDENCE
+
+    def discordant(self) -> tuple[int, int]:
+        one, other = self.right
+        return int((one & ~other).sum()), int((other & ~one).sum())
+
+
+@dataclass(slots=True)
+class _Measured:
+    target: Target
+    labels: dict[str, _Pair] = field(default_factory=dict)
+    decision: _Pair | None = None
+
+
+def compare(
+    schema: Schema,
+    labels: Mapping[str, FloatArray],
+    one: Judged,
+    other: Judged,
+    *,
+    groups: Sequence[str] | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> Comparison:
+    """Compare two models on the same labelled rows.
+
+    Args:
+        labels: target to (N, L) in 0..1, NaN unknown.
+        groups: one name per row; rows of a group are resampled together.
+        resamples: for the intervals; 0 gives values without.
+
+    Raises:
+        UsageError: the two have no label in common that may be flagged.
+    """
+    measured = [
+        found
+        for target in schema
+        if (found := _measure(schema, target, labels[target.name], one, other)).labels
+    ]
+    if not measured:
+        raise UsageError(
+            f"'{one.name}' and '{other.name}' have no label in common, so nothing can be compared"
+        )
+    pairs = [pair for found in measured for pair in _pairs(found)]
+    resampler = Resampler(len(one.failed), groups, resamples, seed)
+    for counts in resampler.counts():
+        for pair in pairs:
+            pair.take(counts)
+    tests = _tests(pairs)
+    return Comparison(
+        one.name,
+        other.name,
+        {found.target.name: _compared(found, tests) for found in measured},
+        len(one.failed),
+        (int(one.failed.sum()), int(other.failed.sum())),
+        resampler.units,
+        resamples,
+        seed,
+    )
+
+
+def _pairs(found: _Measured) -> list[_Pair]:
+    return [*found.labels.values(), *([] if found.decision is None else [found.decision])]
+
+
+def _measure(schema: Schema, target: Target, labels: FloatArray, one: Judged, other: Judged) -> _Measured:
+    if target.kind is TargetKind.SINGLE_LABEL:
+        labels = np.where(np.isnan(labels).any(axis=1, keepdims=True), np.nan, labels)
+    both = one.covered[target.name] & other.covered[target.name]
+    found = _Measured(target)
+    names = _names(one, other)
+    for label in target.flaggable:
+        place = target.index(label)
+        known = np.asarray(~np.isnan(labels[:, place]), dtype=np.bool_)
+        if both[place]:
+            values = labels[known, place]
+            samples = [
+                _sample(model, target, place, known, values, schema.positive_above) for model in (one, other)
+            ]
+            found.labels[label] = _pair(names, known, samples)
+    columns = [target.index(label) for label in target.flaggable]
+    if both[columns].all():
+        found.decision = _decision(schema, target, labels[:, columns], columns, one, other)
+    return found
+
+
+def _names(one: Judged, other: Judged) -> tuple[Metric, ...]:
+    """Return the metrics that both have."""
+    if one.scores is None or other.scores is None:
+        return DECIDED
+    failed = one.failed.any() or other.failed.any()
+    return (*DECIDED, *SCORED, *(() if failed else UNBOUNDED))
+
+
+def _sample(
+    model: Judged, target: Target, place: int, known: BoolArray, values: FloatArray, positive_above: float
+) -> Sample:
+    """Return a model's known rows of one label; where it failed, it was as wrong as can be."""
+    positives, failed = np.asarray(values > positive_above, dtype=np.bool_), model.failed[known]
+    flags = np.where(failed, ~positives, model.flags[target.name][known, place])
+    scores = flags.astype(np.float64)
+    if model.scores is not None:
+        scores = np.where(failed, ~positives, model.scores[target.name][known, place])
+    return Sample(scores, values, positives, np.asarray(flags, dtype=np.bool_))
+
+
+def _pair(names: Sequence[str], known: BoolArray, samples: Sequence[Sample]) -> _Pair:
+    if not known.any():
+        nothing = np.zeros(0, dtype=np.bool_)
+        return _Pair(names, Bootstrapped(known, None), Bootstrapped(known, None), (nothing, nothing))
+    one, other = (Bootstrapped(known, LabelStatistics(sample)) for sample in samples)
+    mine, theirs = (_right(sample) for sample in samples)
+    positives = int(samples[0].positives.sum())
+    return _Pair(names, one, other, (mine, theirs), positives, len(mine) - positives)
+
+
+def _right(sample: Sample) -> BoolArray:
+    return np.asarray(sample.flagged == sample.positives, dtype=np.bool_)
+
+
+def _decision(
+    schema: Schema, target: Target, labels: FloatArray, columns: list[int], one: Judged, other: Judged
+) -> _Pair:
+    known = np.asarray(~np.isnan(labels).any(axis=1), dtype=np.bool_)
+    positives = np.asarray((labels[known] > schema.positive_above).any(axis=1), dtype=np.bool_)
+    made, right = [], []
+    for model in (one, other):
+        any_flag = model.flags[target.name][:, columns].any(axis=1)[known]
+        flagged = np.asarray(np.where(model.failed[known], ~positives, any_flag), dtype=np.bool_)
+        made.append(Bootstrapped(known, DecisionStatistics(flagged, positives) if known.any() else None))
+        right.append(np.asarray(flagged == positives, dtype=np.bool_))
+    count = int(positives.sum())
+    return _Pair(DECISION, made[0], made[1], (right[0], right[1]), count, len(positives) - count)
+
+
+def _tests(pairs: Sequence[_Pair]) -> dict[int, McNemar]:
+    """Return the test of each pair with known rows, by its identity; adjusted over all of them."""
+    tested = [pair for pair in pairs if len(pair.right[0])]
+    counts = [pair.discordant() for pair in tested]
+    raw = [mcnemar_p(*found) for found in counts]
+    return {
+        id(pair): McNemar(*found, p, adjusted)
+        for pair, found, p, adjusted in zip(tested, counts, raw, holm(raw), strict=True)
+    }
+
+
+def _compared(found: _Measured, tests: Mapping[int, McNemar]) -> TargetComparison:
+    name, decision = found.target.name, found.decision
+    labels = {
+        label: LabelComparison(
+            name, label, pair.positives, pair.negatives, pair.differences(), tests.get(id(pair))
+        )
+        for label, pair in found.labels.items()
+    }
+    macro = _macro([pair for pair in found.labels.values() if pair.enough])
+    if decision is None:
+        return TargetComparison(name, labels, macro, {}, None)
+    return TargetComparison(name, labels, macro, decision.differences(), tests.get(id(decision)))
+
+
+def _macro(pairs: Sequence[_Pair]) -> dict[str, Difference]:
+    """Average over labels, the values and each resample alike; a label whose metric is undefined is left out."""
+    if len(pairs) < 2:
+        return {}
+    n = max(pair.one.n for pair in pairs)
+    found = {}
+    for name in pairs[0].names:
+        values = [_mean([side.values[name] for side in sides]) for sides in _sides(pairs)]
+        drawn = [_mean([side.resampled(name) for side in sides]) for sides in _sides(pairs)]
+        one, other = (Interval.of(float(value), draws, n) for value, draws in zip(values, drawn, strict=True))
+        difference = Interval.of(float(values[0] - values[1]), drawn[0] - drawn[1], n)
+        found[str(name)] = Difference(one, other, difference)
+    return found
+
+
+def _sides(pairs: Sequence[_Pair]) -> tuple[list[Bootstrapped[Any]], list[Bootstrapped[Any]]]:
+    return [pair.one for pair in pairs], [pair.other for pair in pairs]
+
+
+def _mean(values: Sequence[float | FloatArray]) -> FloatArray:
+    """Return the mean over labels of what is not NaN; NaN where nothing is left."""
+    stacked = np.array(values, dtype=np.float64)
+    defined = ~np.isnan(stacked)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(defined, stacked, 0.0).sum(axis=0) / defined.sum(axis=0), dtype=np.float64)
