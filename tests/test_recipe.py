@@ -16,6 +16,8 @@ from modwright.recipe import FAMILIES, expand, load_recipe, shipped_recipes, var
 FULL = {"frozen": "fast", "encoder": "balanced", "causal": "llm"}
 #: Single tables that a list of tables stands for.
 LISTS = {"bases"}
+#: Tables by names that a recipe gives; every shipped one has these.
+NAMED = {"operating_points": ("default", "strict", "lenient")}
 
 
 def text_of(name):
@@ -44,7 +46,11 @@ def keys_of(model, prefix=""):
     """Yield every key path of a pydantic model with its field, lists of tables by their item."""
     for name, field in model.model_fields.items():
         inner = table_of(field)
-        if inner is not None:
+        if prefix + name in NAMED:
+            _, inner = typing.get_args(field.annotation)
+            for given in NAMED[prefix + name]:
+                yield from keys_of(inner, f"{prefix}{name}.{given}.")
+        elif inner is not None:
             yield from keys_of(inner, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", field
@@ -143,6 +149,9 @@ def test_a_bare_key_means_the_one_table_that_states_it():
         (" training.learning_rate = 1e-3", lambda r: r.training.learning_rate == 1e-3),
         ('bases=[{name="x", layers=[0]}]', lambda r: [b.name for b in r.bases] == ["x"]),
         ("training={training_steps=5}", lambda r: r.training.training_steps == 5),
+        ("deployment.prevalence.insult=0.02", lambda r: r.deployment.prevalence == {"insult": 0.02}),
+        ("operating_points.strict.value=0.99", lambda r: r.operating_points["strict"].value == 0.99),
+        ("error_rate=0.01", lambda r: r.review.error_rate == 0.01),
     ],
 )
 def test_overrides_of_every_type(override, read):
@@ -179,6 +188,20 @@ def test_the_last_override_holds():
         ('bases=[{name="x", layer=[1]}]', "", None),
         ('bases=[{name="x", layers=[1]}, {name="x", layers=[2]}]', "the base 'x' is named twice", None),
         ("training={}", "key 'training.training_steps' is missing", "state it"),
+        ("calibration.method=plat", "key 'calibration.method' is 'plat'", None),
+        ("platt_from=2000", "platt_from 2000 is above isotonic_from 1000", None),
+        ("deployment.prevalence.insult=1.5", "key 'deployment.prevalence.insult' is 1.5", None),
+        (
+            "operating_points.strict.value=90",
+            "value is 90, expected above 0 and at most 1 for precision",
+            None,
+        ),
+        ("operating_points.strict.aim=recal", "key 'operating_points.strict.aim' is 'recal'", None),
+        ("operating_points.strct.value=0.5", "no table 'operating_points.strct'", "did you mean 'strict'?"),
+        ("operating_points={}", "none is called 'default'", None),
+        ('operating_points={default={aim="cost", value=0}}', "expected above 0 for cost", None),
+        ("operating_points.default.aim=false_positive_rate", "expected below 1", None),
+        ("review.error_rate=0", "key 'review.error_rate' is 0", None),
         ("extends=fast", "unknown key 'extends'", None),
     ],
 )
@@ -260,7 +283,7 @@ def test_a_resolved_recipe_written_as_toml_is_the_same_recipe(name, overrides, t
         ("balanced", "shards.processes=8", "'shards.processes' is for the family 'causal'"),
         ("balanced", "epoch=3", "did you mean 'epochs'?"),
         ("balanced", "targets={q={lss=1}}", "did you mean 'loss'?"),
-        ("fast", "zz=1", "known: bases, data, embedding, evaluation, family, head, seed, training, window"),
+        ("fast", "zz=1", "known: bases, calibration, data, deployment, embedding, evaluation, family, head,"),
     ],
 )
 def test_a_key_of_another_family_or_a_near_one_is_named(recipe, override, remedy):

@@ -12,6 +12,7 @@ from modwright.recipe.causal import (
     PromptRecipe,
     ShardsRecipe,
 )
+from modwright.recipe.common import CommonRecipe
 from modwright.recipe.data import (
     ColumnMapping,
     DataRecipe,
@@ -19,6 +20,14 @@ from modwright.recipe.data import (
     SourceSection,
     SplitSection,
     StepSection,
+)
+from modwright.recipe.decisions import (
+    DECISION_SECTIONS,
+    DEFAULT_POINT,
+    CalibrationRecipe,
+    DeploymentRecipe,
+    OperatingPointRecipe,
+    ReviewRecipe,
 )
 from modwright.recipe.encoder import EncoderRecipe, HeadsRecipe, TrunkRecipe
 from modwright.recipe.frozen import BaseRecipe, EmbeddingRecipe, FrozenRecipe, HeadRecipe, TrainingRecipe
@@ -50,17 +59,22 @@ from modwright.recipe.parts import (
 
 __all__ = [
     "AS_PAIR",
+    "DECISION_SECTIONS",
+    "DEFAULT_POINT",
     "FAMILIES",
     "AdapterRecipe",
     "AnswerRecipe",
     "BaseRecipe",
     "BatchRecipe",
+    "CalibrationRecipe",
     "CausalRecipe",
     "CheckpointRecipe",
     "ClassWeights",
     "ColumnMapping",
+    "CommonRecipe",
     "DataRecipe",
     "DataSection",
+    "DeploymentRecipe",
     "EmbeddingRecipe",
     "EncoderRecipe",
     "EvaluationRecipe",
@@ -71,9 +85,11 @@ __all__ = [
     "KeptRecipe",
     "LoopRecipe",
     "LossRecipe",
+    "OperatingPointRecipe",
     "OptimizerRecipe",
     "PromptRecipe",
     "Recipe",
+    "ReviewRecipe",
     "ShardsRecipe",
     "SourceSection",
     "SplitSection",

@@ -5,9 +5,17 @@ from __future__ import annotations
 from typing import Any, Self
 
 import tomli_w
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from modwright.recipe.data import DataSection
+from modwright.recipe.decisions import (
+    DEFAULT_POINT,
+    CalibrationRecipe,
+    DeploymentRecipe,
+    OperatingPointRecipe,
+    PointName,
+    ReviewRecipe,
+)
 from modwright.recipe.parts import EvaluationRecipe
 from modwright.recipe.strict import Strict
 
@@ -21,8 +29,19 @@ class CommonRecipe(Strict):
 
     family: str
     seed: int = Field(ge=0, lt=2**32)
+    calibration: CalibrationRecipe
+    deployment: DeploymentRecipe
+    operating_points: dict[PointName, OperatingPointRecipe]
+    review: ReviewRecipe
     evaluation: EvaluationRecipe
     data: DataSection | None = None
+
+    @field_validator("operating_points")
+    @classmethod
+    def _has_default(cls, points: dict[str, OperatingPointRecipe]) -> dict[str, OperatingPointRecipe]:
+        if DEFAULT_POINT not in points:
+            raise ValueError(f"none is called '{DEFAULT_POINT}', which answers where no name is given")
+        return points
 
     def to_toml(self) -> str:
         """Return the resolved recipe as TOML."""
