@@ -1,7 +1,9 @@
-"""Where to cut a ranking: the threshold with the best F1, exactly, and averaged over bootstrap resamples."""
+"""Where to cut a ranking: the threshold that serves a merit best (F1, and what `objectives` says), exactly, and
+averaged over bootstrap resamples."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +16,10 @@ RESAMPLES = 200
 SEED = 0
 #: Resamples handled at once hold at most this many counts, so that memory stays small and arrays in cache.
 _CHUNK_COUNTS = 500_000
+#: Merits that differ by less are equal, and the cut that flags least wins: sums of weights carry rounding.
+_EQUAL = 1e-12
+#: The threshold that no probability reaches: the label is never flagged.
+NEVER = float(np.nextafter(1.0, 2.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,56 @@ class Ranking:
         return sums if len(self.ends) == len(self.order) else sums[..., self.ends]
 
 
+@dataclass(frozen=True, slots=True)
+class CutCounts:
+    """Weighted counts of every cut of a ranking under R weightings of its rows; C cuts, the first flags nothing.
+
+    Attributes:
+        hits, flagged: (R, C) positives among the flagged rows, and all flagged rows.
+        positive, total: (R, 1) of all rows.
+    """
+
+    hits: FloatArray
+    flagged: FloatArray
+    positive: FloatArray
+    total: FloatArray
+
+    @classmethod
+    def of(cls, ranking: Ranking, totals: FloatArray, positives: BoolArray) -> CutCounts:
+        """Count every cut for weights (R, N) and positives (N,) in ranked order."""
+        none = np.zeros((len(totals), 1))
+        hits = np.hstack([none, ranking.cumulated(totals * positives)])
+        flagged = np.hstack([none, ranking.cumulated(totals)])
+        return cls(hits, flagged, hits[:, -1:], flagged[:, -1:])
+
+
+#: How good each cut is, (R, C), the higher the better; ``-inf`` for one that may not be taken.
+Merit = Callable[[CutCounts], FloatArray]
+
+
+def f1_merit(counts: CutCounts) -> FloatArray:
+    """Return F1, 0.0 where there are neither positives nor flags."""
+    divisor = counts.flagged + counts.positive
+    return np.divide(2 * counts.hits, divisor, out=np.zeros_like(counts.hits), where=divisor > 0)
+
+
+def best_cut(
+    merit: Merit, scores: FloatArray, positives: BoolArray, weights: FloatArray | None = None
+) -> tuple[float, float]:
+    """Return the threshold that serves a merit best, and its merit; candidates and ties as in `best_f1`.
+
+    Where no cut may be taken the threshold is `NEVER` and the merit ``-inf``.
+
+    Raises:
+        UsageError: as `best_f1`.
+    """
+    weights = _checked_weights(scores, positives, weights)
+    ranking = Ranking.of(scores)
+    counts = CutCounts.of(ranking, weights[None, ranking.order], positives[ranking.order])
+    threshold, found = _best_cuts(ranking, counts, merit)
+    return float(threshold[0]), float(found[0])
+
+
 def best_f1(
     scores: FloatArray, positives: BoolArray, weights: FloatArray | None = None
 ) -> tuple[float, float]:
@@ -62,10 +118,7 @@ def best_f1(
     Raises:
         UsageError: no row of positive weight, a score that is NaN, or shapes that differ.
     """
-    weights = _checked_weights(scores, positives, weights)
-    ranking = Ranking.of(scores)
-    threshold, f1 = _best_cuts(ranking, weights[None, ranking.order], positives[ranking.order])
-    return float(threshold[0]), float(f1[0])
+    return best_cut(f1_merit, scores, positives, weights)
 
 
 def best_f1_bagged(
@@ -92,19 +145,42 @@ def best_f1_bagged(
         UsageError: as `best_f1`.
     """
     weights = _checked_weights(scores, positives, weights)
-    ranking, rng = Ranking.of(scores), np.random.default_rng(seed)
-    weight, positive = weights[ranking.order], positives[ranking.order]
-    chosen: list[FloatArray] = []
-    chunk = max(1, _CHUNK_COUNTS // len(scores))
-    for begin in range(0, resamples, chunk):
-        totals = resampled_counts(rng, len(scores), min(chunk, resamples - begin)) * weight
-        thresholds, f1 = _best_cuts(ranking, totals, positive)
-        chosen.append(thresholds[f1 > 0])
-    found = np.concatenate(chosen)
-    if not len(found):
+    counts = ranked_counts(len(scores), seed, resamples)
+    found = resampled_thresholds([f1_merit], Ranking.of(scores), positives, weights, counts)[0]
+    if np.isnan(found).all():
         return best_f1(scores, positives, weights)
-    threshold = float(found.mean())
+    threshold = float(np.nanmean(found))
     return threshold, f1_at(scores >= threshold, positives, weights)
+
+
+def resampled_thresholds(
+    merits: Sequence[Merit],
+    ranking: Ranking,
+    positives: BoolArray,
+    weights: FloatArray,
+    counts: Iterable[FloatArray],
+) -> list[FloatArray]:
+    """Return for every merit the best threshold (R,) of each resample; NaN for one without a positive.
+
+    Args:
+        positives, weights: (N,) in the rows' own order.
+        counts: chunks (r, N) of how often each resample draws each row, in ranked order.
+    """
+    weight, positive = weights[ranking.order], positives[ranking.order]
+    chosen: list[list[FloatArray]] = [[] for _ in merits]
+    for drawn in counts:
+        counted = CutCounts.of(ranking, drawn * weight, positive)
+        silent = counted.positive[:, 0] <= 0
+        for merit, found in zip(merits, chosen, strict=True):
+            found.append(np.where(silent, np.nan, _best_cuts(ranking, counted, merit)[0]))
+    return [np.concatenate(found) if found else np.full(0, np.nan) for found in chosen]
+
+
+def ranked_counts(rows: int, seed: int, resamples: int) -> Iterator[FloatArray]:
+    """Yield counts (r, rows) of bootstrap resamples, a bounded number at a time."""
+    rng, chunk = np.random.default_rng(seed), max(1, _CHUNK_COUNTS // rows)
+    for begin in range(0, resamples, chunk):
+        yield resampled_counts(rng, rows, min(chunk, resamples - begin))
 
 
 def f1_at(flagged: BoolArray, positives: BoolArray, weights: FloatArray) -> float:
@@ -121,20 +197,17 @@ def resampled_counts(rng: np.random.Generator, rows: int, resamples: int) -> Flo
     return counts
 
 
-def _best_cuts(ranking: Ranking, totals: FloatArray, positives: BoolArray) -> tuple[FloatArray, FloatArray]:
-    """Return the best threshold and its F1, both (R,), for R weightings (R, N) of ranked rows."""
-    hits, flagged = ranking.cumulated(totals * positives), ranking.cumulated(totals)
-    divisor = flagged + hits[:, -1:]
-    f1 = np.divide(2 * hits, divisor, out=np.zeros_like(hits), where=divisor > 0)
-    none = np.zeros((len(totals), 1))
-    f1, flagged = np.hstack([none, f1]), np.hstack([none, flagged])
-    best = f1.argmax(axis=1)[:, None]  # of cuts with equal F1 the first: its last flagged group has weight
+def _best_cuts(ranking: Ranking, counts: CutCounts, merit: Merit) -> tuple[FloatArray, FloatArray]:
+    """Return the best threshold and its merit, both (R,); `NEVER` and ``-inf`` where no cut may be taken."""
+    merits, flagged = merit(counts), counts.flagged
+    most = merits.max(axis=1, keepdims=True)
+    best = (merits >= most - _EQUAL).argmax(axis=1)[:, None]  # the first of equals: its last group has weight
     below = flagged > np.take_along_axis(flagged, best, axis=1)
     lower = ranking.scores[np.maximum(below.argmax(axis=1) - 1, 0)]
     thresholds = _between(lower, ranking.scores[best[:, 0] - 1])
     thresholds = np.where(best[:, 0] == 0, np.nextafter(lower, np.inf), thresholds)
     thresholds = np.where(below.any(axis=1), thresholds, min(0.0, float(ranking.scores[-1])))
-    return thresholds, np.take_along_axis(f1, best, axis=1)[:, 0]
+    return np.where(np.isneginf(most[:, 0]), NEVER, thresholds), most[:, 0]
 
 
 def _between(lower: FloatArray, upper: FloatArray) -> FloatArray:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 
-from modwright.errors import UsageError
+from modwright.errors import SchemaError, UsageError
 from modwright.evaluation.cuts import resampled_counts
-from modwright.schema import FloatArray
+from modwright.schema import FloatArray, check_keys
 
 #: Share of the resampled values that an interval holds.
 LEVEL = 0.95
@@ -50,6 +51,17 @@ class Interval:
     def to_json(self) -> dict[str, float | int | None]:
         """Return value, low, high and n; undefined ones are null."""
         return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], where: str = "interval") -> Self:
+        """Rebuild from `to_json` data; raises SchemaError for other keys or types."""
+        check_keys(data, {"value", "low", "high", "n"}, where)
+        for name in ("value", "low", "high"):
+            if data[name] is not None and type(data[name]) not in (int, float):
+                raise SchemaError(f"{name} is {data[name]!r}, expected a number or null", where=where)
+        if type(data["n"]) is not int:
+            raise SchemaError(f"n is {data['n']!r}, expected a whole number", where=where)
+        return cls(data["value"], data["low"], data["high"], data["n"])
 
 
 @dataclass(frozen=True, slots=True)

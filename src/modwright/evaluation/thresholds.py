@@ -1,19 +1,29 @@
-"""Thresholds: from which calibrated score on a label is flagged, and what that was chosen for."""
+"""Thresholds: from which calibrated score on a label is flagged, chosen per label for stated objectives."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import compress
 
 import numpy as np
 
-from modwright.errors import SchemaError, nearest
-from modwright.evaluation.cuts import best_f1, best_f1_bagged
-from modwright.schema import BoolArray, FloatArray, Schema, Target, TargetKind, check_keys
+from modwright.errors import SchemaError, UsageError, nearest
+from modwright.evaluation.choosing import Chosen, Column, Draw
+from modwright.evaluation.cuts import NEVER, RESAMPLES, SEED, best_f1, best_f1_bagged
+from modwright.evaluation.objectives import Aim, Objective
+from modwright.evaluation.operating_points import OperatingPoint
+from modwright.schema import BoolArray, FloatArray, Schema, Target, TargetKind
 
-__all__ = ["OperatingPoint", "best_f1", "best_f1_bagged", "choose_thresholds", "flags"]
+__all__ = [
+    "NEVER",
+    "OperatingPoint",
+    "best_f1",
+    "best_f1_bagged",
+    "choose_points",
+    "choose_thresholds",
+    "flags",
+]
 
 #: Name and aim of the operating point that `choose_thresholds` gives.
 DEFAULT_NAME = "default"
@@ -23,59 +33,8 @@ BEST_F1 = "best F1 out of fold"
 FEW = 10
 #: The shared threshold where a target has no positive at all to choose one by.
 NO_EVIDENCE = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class OperatingPoint:
-    """Named thresholds.
-
-    Attributes:
-        objective: what they were chosen for, in words.
-        thresholds: target to label to the score from which on it is flagged; ``{}`` for single-label targets,
-            where the most probable label is flagged; negative labels have none.
-        shared: target to the labels whose threshold was drawn towards the one the target's labels share,
-            because they have too few positives or negatives for one of their own.
-    """
-
-    name: str
-    objective: str
-    thresholds: dict[str, dict[str, float]]
-    shared: dict[str, tuple[str, ...]] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return all but the name as JSON-ready data."""
-        return {
-            "objective": self.objective,
-            "thresholds": {target: dict(values) for target, values in self.thresholds.items()},
-            "shared": {target: list(labels) for target, labels in self.shared.items()},
-        }
-
-    @classmethod
-    def from_json(cls, name: str, data: Mapping[str, Any]) -> Self:
-        """Rebuild from `to_json` data.
-
-        Raises:
-            SchemaError: unknown or missing keys, or a threshold that is not a finite number.
-        """
-        where = f"operating point '{name}'"
-        check_keys(data, {"objective", "thresholds", "shared"}, where)
-        for part in ("thresholds", "shared"):
-            if not isinstance(data[part], Mapping):
-                raise SchemaError(f"{part} is {data[part]!r}, expected an object", where=where)
-        thresholds = {
-            target: _checked(values, f"{where}, {target}") for target, values in data["thresholds"].items()
-        }
-        shared = {target: tuple(labels) for target, labels in data["shared"].items()}
-        return cls(name, str(data["objective"]), thresholds, shared)
-
-
-def _checked(values: Any, where: str) -> dict[str, float]:
-    if not isinstance(values, Mapping):
-        raise SchemaError(f"found {values!r}, expected an object of label to threshold", where=where)
-    for label, value in values.items():
-        if type(value) not in (int, float) or not math.isfinite(value):
-            raise SchemaError(f"threshold of '{label}' is {value!r}, expected a finite number", where=where)
-    return {label: float(value) for label, value in values.items()}
+#: Target to label to the share of texts that have the label where the model is deployed.
+Prevalence = Mapping[str, Mapping[str, float]]
 
 
 def choose_thresholds(
@@ -84,74 +43,150 @@ def choose_thresholds(
     labels: Mapping[str, FloatArray],
     weights: FloatArray | None = None,
 ) -> OperatingPoint:
-    """Choose a threshold for every flaggable label of every multi-label target: best F1, bagged.
+    """Choose the thresholds of best F1, as `choose_points` does."""
+    point = choose_points({DEFAULT_NAME: Objective(Aim.F_BETA, 1.0)}, schema, scores, labels, weights)
+    return replace(point[DEFAULT_NAME], objective=BEST_F1)
 
-    A label with fewer than `FEW` positives or negatives gets a mean of its own threshold and the one its
-    target's labels share (best F1 with their rows pooled), its own counting by how near it is to `FEW`; with
-    none it gets the shared one.
+
+def choose_points(
+    objectives: Mapping[str, Objective],
+    schema: Schema,
+    scores: Mapping[str, FloatArray],
+    labels: Mapping[str, FloatArray],
+    weights: FloatArray | None = None,
+    *,
+    groups: Sequence[str] | None = None,
+    prevalence: Prevalence | None = None,
+    seed: int = SEED,
+    resamples: int = RESAMPLES,
+) -> dict[str, OperatingPoint]:
+    """Choose a threshold for every flaggable label of every multi-label target, for every named objective.
+
+    Best F-beta and least cost are averaged over bootstrap resamples (`cuts.best_f1_bagged` says why); a bound is
+    cut exactly where the rows meet it. Where no cut meets it, the label is never flagged at that point (`NEVER`) and
+    is named in `OperatingPoint.unmet`: a weaker promise is never put in its place.
+
+    A label with fewer than `FEW` positives or negatives gets a mean of its own threshold and the one its target's
+    labels share (the same objective with their rows pooled), its own counting by how near it is to `FEW`; with none
+    it gets the shared one. Whether a bound holds is told of the threshold it ends up with.
 
     Args:
+        objectives: name of the operating point to what it is chosen for.
         scores: target to (N, L) calibrated scores of rows the model was not fitted on.
         labels: target to (N, L) values in 0..1, NaN unknown.
         weights: (N,) or None.
+        groups: one name per row; rows of a group are resampled together.
+        prevalence: at which precision, F-beta and cost are to hold; a label that is not named keeps the rows' own.
+        resamples: at least 1; for the averages and the intervals.
+
+    Raises:
+        UsageError: no resample, or a prevalence that is not in 0..1 or of an unknown target or label.
     """
-    thresholds: dict[str, dict[str, float]] = {}
-    shared: dict[str, tuple[str, ...]] = {}
+    if resamples < 1:
+        raise UsageError(f"resamples is {resamples}, expected 1 or more")
+    stated = _checked_prevalence(schema, prevalence or {})
+    draw = Draw(seed, resamples)
+    points = {
+        name: OperatingPoint(name, objective.words, {}, {}, objective, stated)
+        for name, objective in objectives.items()
+    }
     for target in schema.targets:
-        thresholds[target.name] = {}
-        if target.kind is TargetKind.SINGLE_LABEL:
-            continue
-        columns = _columns(target, scores[target.name], labels[target.name], weights, schema.positive_above)
-        few = {label: found for label, column in columns.items() if (found := column.evidence) < FEW}
-        common = _shared_threshold(columns) if few else NO_EVIDENCE
-        for label, column in columns.items():
-            share = min(few.get(label, FEW), FEW) / FEW
-            own = best_f1_bagged(column.scores, column.positives, column.weights)[0] if share else common
-            thresholds[target.name][label] = share * own + (1 - share) * common
-        if few:
-            shared[target.name] = tuple(few)
-    return OperatingPoint(DEFAULT_NAME, BEST_F1, thresholds, shared)
+        for point in points.values():
+            point.thresholds[target.name] = {}
+        if target.kind is TargetKind.MULTI_LABEL:
+            columns = _columns(
+                target, scores[target.name], labels[target.name], weights, groups, schema.positive_above
+            )
+            _fill(points, target, columns, stated.get(target.name, {}), draw)
+    return points
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """The known rows of one label: scores, positives and weights are (n,)."""
-
-    scores: FloatArray
-    positives: BoolArray
-    weights: FloatArray
-
-    @property
-    def evidence(self) -> int:
-        """Return the number of positives or of negatives, the smaller; rows without weight do not count."""
-        counting = self.positives[self.weights > 0]
-        return min(int(counting.sum()), int((~counting).sum()))
+def _fill(
+    points: Mapping[str, OperatingPoint],
+    target: Target,
+    columns: Mapping[str, Column],
+    prevalence: Mapping[str, float],
+    draw: Draw,
+) -> None:
+    """Give every point its thresholds of one target, and what they reach."""
+    aims = {name: point.aim for name, point in points.items() if point.aim is not None}
+    few = {label: found for label, column in columns.items() if (found := column.evidence) < FEW}
+    common = _shared(aims, columns, prevalence, draw) if few else dict.fromkeys(aims, NO_EVIDENCE)
+    for label, column in columns.items():
+        stated = prevalence.get(label)
+        share = min(few.get(label, FEW), FEW) / FEW
+        chosen = draw.chosen(aims, column, stated) if share else {}
+        for name, aim in aims.items():
+            own = chosen.get(name, Chosen(common[name], np.full(0, np.nan)))
+            moved = own.towards(common[name], share)
+            points[name].thresholds[target.name][label] = moved.threshold
+            points[name].found.setdefault(target.name, {})[label] = draw.reached(aim, column, stated, moved)
+    if few:
+        for point in points.values():
+            point.shared[target.name] = tuple(few)
 
 
 def _columns(
-    target: Target, scores: FloatArray, labels: FloatArray, weights: FloatArray | None, positive_above: float
-) -> dict[str, _Column]:
+    target: Target,
+    scores: FloatArray,
+    labels: FloatArray,
+    weights: FloatArray | None,
+    groups: Sequence[str] | None,
+    positive_above: float,
+) -> dict[str, Column]:
     weights = np.ones(len(scores)) if weights is None else weights
     columns = {}
     for label in target.flaggable:
         values = labels[:, target.index(label)]
         known = ~np.isnan(values)
-        columns[label] = _Column(
-            scores[known, target.index(label)], values[known] > positive_above, weights[known]
+        columns[label] = Column(
+            scores[known, target.index(label)],
+            values[known] > positive_above,
+            weights[known],
+            None if groups is None else tuple(compress(groups, known)),
         )
     return columns
 
 
-def _shared_threshold(columns: Mapping[str, _Column]) -> float:
-    """Return the best threshold of all labels' rows pooled; `NO_EVIDENCE` if all or none are positive."""
-    pooled = _Column(
-        np.concatenate([column.scores for column in columns.values()]),
-        np.concatenate([column.positives for column in columns.values()]),
-        np.concatenate([column.weights for column in columns.values()]),
+def _shared(
+    aims: Mapping[str, Objective],
+    columns: Mapping[str, Column],
+    prevalence: Mapping[str, float],
+    draw: Draw,
+) -> dict[str, float]:
+    """Return each aim's threshold with all labels' rows pooled; `NO_EVIDENCE` if all or none are positive.
+
+    Where a prevalence is stated for a label, the pooled rows are weighted to the labels' mean.
+    """
+    many = list(columns.values())
+    groups = [column.groups for column in many if column.groups is not None]
+    pooled = Column(
+        np.concatenate([column.scores for column in many]),
+        np.concatenate([column.positives for column in many]),
+        np.concatenate([column.weights for column in many]),
+        tuple(name for some in groups for name in some) if groups else None,
     )
     if not pooled.evidence:
-        return NO_EVIDENCE
-    return best_f1_bagged(pooled.scores, pooled.positives, pooled.weights)[0]
+        return dict.fromkeys(aims, NO_EVIDENCE)
+    stated = [prevalence.get(label, column.prevalence) for label, column in columns.items()]
+    mean = float(np.mean(stated)) if prevalence else None
+    return {name: chosen.threshold for name, chosen in draw.chosen(aims, pooled, mean).items()}
+
+
+def _checked_prevalence(schema: Schema, prevalence: Prevalence) -> dict[str, dict[str, float]]:
+    for name, labels in prevalence.items():
+        if name not in schema.names:
+            raise UsageError(
+                f"unknown target '{name}'", where="prevalence", remedy=nearest(name, schema.names)
+            )
+        known = schema.target(name).labels
+        for label, value in labels.items():
+            where = f"prevalence of target '{name}'"
+            if label not in known:
+                raise UsageError(f"unknown label '{label}'", where=where, remedy=nearest(label, known))
+            if not 0 <= value <= 1:
+                raise UsageError(f"'{label}' is {value!r}, expected 0 to 1", where=where)
+    return {name: dict(labels) for name, labels in prevalence.items()}
 
 
 def flags(target: Target, scores: FloatArray, thresholds: Mapping[str, float]) -> BoolArray:
