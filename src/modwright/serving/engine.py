@@ -116,8 +116,11 @@ class Engine:
     def calibrated(self, inputs: Sequence[Input]) -> Scores:
         """Score whole documents, calibrated: values target to (N, L)."""
         raw = self.classifier.predict_proba(inputs)
-        values = {name: self._calibration[name].apply(scores) for name, scores in raw.values.items()}
-        return Scores(values, raw.windows, raw.spans)
+        return Scores(self.calibrate(raw.values), raw.windows, raw.spans)
+
+    def calibrate(self, values: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        """Return the classifier's scores, target to (N, L), as calibrated ones."""
+        return {name: self._calibration[name].apply(scores) for name, scores in values.items()}
 
     def judge(
         self, inputs: Sequence[Input], operating_point: str = DEFAULT_OPERATING_POINT
