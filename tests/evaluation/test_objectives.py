@@ -224,7 +224,7 @@ def test_values_out_of_range_are_refused(aim, value):
 
 def test_prevalence_out_of_range_is_refused():
     ones = np.ones((1, 1))
-    with pytest.raises(UsageError, match="prevalence is 1.5"):
+    with pytest.raises(UsageError, match=r"prevalence is 1\.5"):
         at_prevalence(CutCounts(ones, ones, ones, ones), 1.5)
 
 
