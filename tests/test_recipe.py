@@ -151,7 +151,7 @@ def test_a_bare_key_means_the_one_table_that_states_it():
         ("training={training_steps=5}", lambda r: r.training.training_steps == 5),
         ("deployment.prevalence.insult=0.02", lambda r: r.deployment.prevalence == {"insult": 0.02}),
         ("operating_points.strict.value=0.99", lambda r: r.operating_points["strict"].value == 0.99),
-        ("error_rate=0.01", lambda r: r.review.error_rate == 0.01),
+        ("misses=0.01", lambda r: r.review.misses == 0.01),
     ],
 )
 def test_overrides_of_every_type(override, read):
@@ -201,7 +201,7 @@ def test_the_last_override_holds():
         ("operating_points={}", "none is called 'default'", None),
         ('operating_points={default={aim="cost", value=0}}', "expected above 0 for cost", None),
         ("operating_points.default.aim=false_positive_rate", "expected below 1", None),
-        ("review.error_rate=0", "key 'review.error_rate' is 0", None),
+        ("review.misses=0", "key 'review.misses' is 0", None),
         ("extends=fast", "unknown key 'extends'", None),
     ],
 )

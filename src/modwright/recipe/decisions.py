@@ -57,4 +57,6 @@ class OperatingPointRecipe(Strict):
 class ReviewRecipe(Strict):
     """Which texts go to a person."""
 
-    error_rate: _Rate
+    misses: _Rate
+    wrong_actions: _Rate
+    too_few: Literal["leave_out", "review"]
