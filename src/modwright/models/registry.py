@@ -9,6 +9,8 @@ from modwright.artifact import MODEL, Artifact
 from modwright.errors import ArtifactError, nearest
 from modwright.models.encoder import EncoderClassifier
 from modwright.models.frozen import FrozenClassifier
+from modwright.models.normalise import NORMALISE_FILE, Normaliser
+from modwright.models.normalised import normalised
 from modwright.schema import Classifier
 
 FAMILIES = ("frozen", "encoder", "causal")
@@ -17,12 +19,19 @@ DECODER_FILE = "decoder.json"
 
 
 def load_classifier(folder: Path, artifact: Artifact, *, threads: int = 0, bulk: bool = False) -> Classifier:
-    """Load the classifier of a verified artifact.
+    """Load the classifier of a verified artifact, behind its normaliser where it has one.
 
     Raises:
         ArtifactError: an unknown family, or a model that cannot be read.
         MissingExtraError: a causal model, and torch is not installed.
     """
+    classifier = _of_family(folder, artifact, threads, bulk)
+    if f"{MODEL}/{NORMALISE_FILE}" not in artifact.files:
+        return classifier
+    return normalised(classifier, Normaliser.load(folder))
+
+
+def _of_family(folder: Path, artifact: Artifact, threads: int, bulk: bool) -> Classifier:
     if artifact.family == "frozen":
         return FrozenClassifier.load(folder, artifact.schema, threads=threads, bulk=bulk)
     if artifact.family == "encoder":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modwright.artifact import BaseIdentity
 from modwright.catalog import BaseFolder, BaseKind, Progress, fetch_base
 from modwright.errors import RecipeError
 from modwright.models.features import Progress as EmbeddingProgress
+from modwright.models.normalise import Normaliser
 from modwright.pipeline.bases import open_bases
 from modwright.pipeline.torchrun import joined
 from modwright.recipe import CausalRecipe, EncoderRecipe, FrozenRecipe, Recipe, TunedRecipe
@@ -17,6 +18,7 @@ from modwright.schema import Schema
 from modwright.settings import Settings
 from modwright.training.events import Event, Stage
 from modwright.training.fitted import Fitted
+from modwright.training.normalised import fit_normalised
 from modwright.training.rows import TrainingRows
 from modwright.training.task import TunedFamily
 
@@ -56,6 +58,33 @@ def prepare(
         MissingExtraError: torch or another part of the extra `train` is missing.
         SourceError, IntegrityError, UsageError: as `fetch_base` and the exports raise them.
     """
+    prepared = _prepared(recipe, schema, settings, progress, on_event)
+    return replace(prepared, fit=_normalising(prepared.fit, Normaliser(tuple(recipe.normalise.steps))))
+
+
+def _normalising(fit: Fit, normaliser: Normaliser) -> Fit:
+    """Return a family's trainer behind the recipe's normaliser: the one place where any family's rows pass."""
+
+    def run(
+        rows: TrainingRows,
+        validation: TrainingRows | None,
+        checkpoints: Path | None,
+        embedding_progress: EmbeddingProgress | None,
+    ) -> Generator[Event, None, Fitted]:
+        return fit_normalised(
+            lambda read, held: fit(read, held, checkpoints, embedding_progress), normaliser, rows, validation
+        )
+
+    return run
+
+
+def _prepared(
+    recipe: Recipe,
+    schema: Schema,
+    settings: Settings,
+    progress: Progress | None,
+    on_event: Callable[[Event], None],
+) -> Prepared:
     if isinstance(recipe, FrozenRecipe):
         return _frozen(recipe, schema, settings, progress, on_event)
     on_event(Stage(f"base {recipe.base.name}", 0, 1))

@@ -21,6 +21,8 @@ from modwright.files import link_or_copy, refuse_unfit, sha256_file, staged_fold
 from modwright.models.encoder import CLASSIFIER_FILE, EncoderClassifier, write_layout
 from modwright.models.encoder_inputs import InputRule
 from modwright.models.joined_inputs import JoinedRule
+from modwright.models.normalise import Normaliser
+from modwright.models.normalised import normalised
 from modwright.models.tokens import TOKENIZER_FILE, Tokenizer
 from modwright.models.windows import SingleLabelRule, WindowRule
 from modwright.pipeline.import_card import imported_card
@@ -266,7 +268,7 @@ def _parts(
     return Parts(
         family="encoder" if isinstance(classifier, EncoderClassifier) else "causal",
         recipe=recipe,
-        classifier=classifier,
+        classifier=normalised(classifier, Normaliser(tuple(recipe.normalise.steps))),
         bases=(identity,),
         calibration={target.name: TargetCalibration.identity(target)},
         point=point,

@@ -16,7 +16,7 @@ from modwright.recipe.decisions import (
     PointName,
     ReviewRecipe,
 )
-from modwright.recipe.parts import EvaluationRecipe
+from modwright.recipe.parts import EvaluationRecipe, NormaliseRecipe
 from modwright.recipe.strict import Strict
 
 #: Sections that change neither the model nor what it answers: where rows come from, who watches, what is kept meanwhile,
@@ -29,6 +29,7 @@ class CommonRecipe(Strict):
 
     family: str
     seed: int = Field(ge=0, lt=2**32)
+    normalise: NormaliseRecipe
     calibration: CalibrationRecipe
     deployment: DeploymentRecipe
     operating_points: dict[PointName, OperatingPointRecipe]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from modwright.recipe.strict import Strict
 
@@ -25,6 +25,20 @@ class WindowRecipe(Strict):
         if self.min_tokens > self.max_tokens:
             raise ValueError(f"min_tokens {self.min_tokens} is above max_tokens {self.max_tokens}")
         return self
+
+
+class NormaliseRecipe(Strict):
+    """Which disguises of a text are undone before anything reads it; an empty list undoes none."""
+
+    steps: list[Literal["invisible", "compatibility", "lookalikes", "spacing", "leetspeak", "repeats"]]
+
+    @field_validator("steps")
+    @classmethod
+    def _each_once(cls, steps: list[str]) -> list[str]:
+        for step in steps:
+            if steps.count(step) > 1:
+                raise ValueError(f"the step '{step}' is named twice")
+        return steps
 
 
 class EvaluationRecipe(Strict):
