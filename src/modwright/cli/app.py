@@ -33,6 +33,7 @@ _COMMANDS = (
     "experiment",
     "evaluate",
     "predict",
+    "explain",
     "serve",
     "worker",
     "files",

@@ -19,7 +19,7 @@ from modwright.evaluation.metrics import SplitEvaluation, evaluate_split, metric
 from modwright.evaluation.report import render_report
 from modwright.evaluation.scored import ScoredSplit, scored_split
 from modwright.files import write_text_atomic
-from modwright.pipeline.proof import Finding, Measurement, Proof, ScoringProgress
+from modwright.pipeline.proof import Checked, Finding, Measurement, Proof, ScoringProgress
 from modwright.pipeline.rows import Aligned, Columns, aligned_rows, training_split
 from modwright.recipe import FrozenRecipe, ImportRecipe, KeptRecipe, load_kept_recipe
 from modwright.schema import FloatArray, Input
@@ -48,7 +48,7 @@ class Known:
     """What training has just found of a split with this very model: figures, and scores target to (N, L)."""
 
     evaluation: SplitEvaluation
-    scores: Mapping[str, FloatArray]
+    scores: Mapping[str, FloatArray] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,9 @@ def evaluate(
     recipe = load_kept_recipe(artifact_folder / RECIPE)
     resamples = recipe.evaluation.resamples if resamples is None else resamples
     chosen = list(splits) or [name for name in dataset.splits if name != TRAIN] or list(dataset.splits)
+    for measurement in measurements:
+        if isinstance(measurement, Checked):
+            measurement.check(dataset, chosen)
     fitted_on = {training_split(dataset)} if dataset.id == artifact.dataset_id else set()
     evaluations: dict[str, SplitEvaluation] = {}
     scored: dict[str, ScoredSplit] = {}
