@@ -12,8 +12,17 @@ from hypothesis.extra import numpy as hnp
 from sklearn.linear_model import LogisticRegression
 
 from modwright.errors import SchemaError, UsageError
-from modwright.evaluation import calibration
-from modwright.evaluation.calibration import TargetCalibration, fit_calibration, logit, sigmoid, softmax
+from modwright.evaluation.calibration import (
+    CalibrationMethod,
+    CalibrationRule,
+    TargetCalibration,
+    fit_calibration,
+    fitting,
+    logit,
+    sigmoid,
+    softmax,
+)
+from modwright.evaluation.prevalence import PriorShift
 from modwright.schema import Target, TargetKind
 
 MULTI = Target.create("moderation", TargetKind.MULTI_LABEL, ["insult", "threat"])
@@ -21,9 +30,10 @@ SINGLE = Target.create("tone", TargetKind.SINGLE_LABEL, ["kind", "neutral", "rud
 PROBABILITIES = st.floats(0.0, 1.0)
 
 
-def fit_one(scores, labels, weights=None):
+def fit_one(scores, labels, weights=None, **more):
     target = Target.create("t", TargetKind.MULTI_LABEL, ["a"])
-    return fit_calibration(target, np.asarray(scores)[:, None], np.asarray(labels, float)[:, None], weights)
+    known = np.asarray(labels, float)[:, None]
+    return fit_calibration(target, np.asarray(scores)[:, None], known, weights, **more)
 
 
 def drawn(rng, n, slope=1.0, intercept=0.0):
@@ -40,7 +50,7 @@ def test_platt_finds_the_distortion():
 
 
 def test_platt_is_the_logistic_regression_when_the_prior_is_weak(monkeypatch):
-    monkeypatch.setattr(calibration, "PRIOR_PRECISION", 1e-9)
+    monkeypatch.setattr(fitting, "PRIOR_PRECISION", 1e-9)
     raw, labels = drawn(np.random.default_rng(2), 400, slope=2.0, intercept=1.0)
     weights = np.random.default_rng(3).integers(1, 4, 400).astype(float)
     reference = LogisticRegression(C=np.inf, tol=1e-10).fit(logit(raw)[:, None], labels, weights)
@@ -132,9 +142,10 @@ def test_fitting_never_makes_the_log_loss_worse():
     hnp.arrays(np.float64, (12, 2), elements=PROBABILITIES),
     hnp.arrays(np.float64, (12, 2), elements=st.sampled_from([0.0, 0.3, 1.0, np.nan])),
     hnp.arrays(np.float64, 12, elements=st.sampled_from([0.0, 0.5, 1.0, 20.0])),
+    st.sampled_from(list(CalibrationMethod)),
 )
-def test_multi_label_keeps_the_order_and_the_range(scores, labels, weights):
-    fitted = fit_calibration(MULTI, scores, labels, weights)
+def test_multi_label_keeps_the_order_and_the_range(scores, labels, weights, method):
+    fitted = fit_calibration(MULTI, scores, labels, weights, CalibrationRule(method))
     assert min(fitted.slopes) > 0
     result = fitted.apply(scores)
     assert result.dtype == np.float64
@@ -151,25 +162,79 @@ def test_multi_label_keeps_the_order_and_the_range(scores, labels, weights):
 @given(
     hnp.arrays(np.float64, (9, 3), elements=PROBABILITIES),
     hnp.arrays(np.float64, (9, 3), elements=st.sampled_from([0.0, 0.3, 1.0, np.nan])),
+    st.sampled_from(list(CalibrationMethod)),
 )
-def test_single_label_sums_to_one(scores, labels):
-    result = fit_calibration(SINGLE, scores, labels).apply(scores)
+def test_single_label_sums_to_one(scores, labels, method):
+    result = fit_calibration(SINGLE, scores, labels, rule=CalibrationRule(method)).apply(scores)
     assert ((result >= 0) & (result <= 1)).all()
     assert result.sum(axis=1) == pytest.approx(1.0)
 
 
-def test_zero_and_one_are_never_nan():
+@pytest.mark.parametrize("method", list(CalibrationMethod))
+def test_zero_and_one_are_never_nan(method):
     raw = np.array([[0.0, 1.0], [1.0, 0.0]])
-    assert np.isfinite(fit_calibration(MULTI, raw, raw).apply(raw)).all()
+    assert np.isfinite(fit_calibration(MULTI, raw, raw, rule=CalibrationRule(method)).apply(raw)).all()
+    three = np.eye(3)
+    assert np.isfinite(fit_calibration(SINGLE, three, three, rule=CalibrationRule(method)).apply(three)).all()
     assert np.isfinite(TargetCalibration.identity(SINGLE).apply(np.zeros((1, 3)))).all()
 
 
+def test_a_temperature_moves_no_even_chance():
+    raw, labels = drawn(np.random.default_rng(11), 5_000, slope=0.5)
+    fitted = fit_one(raw, labels, rule=CalibrationRule(CalibrationMethod.TEMPERATURE))
+    assert fitted.slopes[0] == pytest.approx(0.5, abs=0.05)
+    assert fitted.intercepts == (0.0,)
+    assert fitted.apply(np.array([[0.5]]))[0, 0] == pytest.approx(0.5)
+    truth = softmax(np.random.default_rng(12).normal(0, 1, (20_000, 3)))
+    classes = np.eye(3)[(truth.cumsum(1) > np.random.default_rng(13).random((20_000, 1))).argmax(1)]
+    rule = CalibrationRule(CalibrationMethod.TEMPERATURE)
+    cooled = fit_calibration(SINGLE, softmax(3 * np.log(truth)), classes, rule=rule)
+    assert cooled.slopes[0] == pytest.approx(1 / 3, abs=0.02)
+    assert cooled.intercepts == (0.0, 0.0, 0.0)
+
+
+def test_a_temperature_is_what_the_logistic_regression_without_an_intercept_gives(monkeypatch):
+    monkeypatch.setattr(fitting, "PRIOR_PRECISION", 1e-9)
+    raw, labels = drawn(np.random.default_rng(14), 300, slope=0.7)
+    reference = LogisticRegression(C=np.inf, tol=1e-10, fit_intercept=False).fit(logit(raw)[:, None], labels)
+    fitted = fit_one(raw, labels, rule=CalibrationRule(CalibrationMethod.TEMPERATURE))
+    assert fitted.slopes[0] == pytest.approx(reference.coef_[0, 0], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("positives", "method"),
+    [(0, "none"), (1, "temperature"), (4, "temperature"), (5, "platt"), (19, "platt"), (20, "isotonic")],
+)
+def test_the_richest_method_that_the_evidence_bears_is_chosen_per_label(positives, method):
+    rng = np.random.default_rng(15)
+    labels = np.zeros((100, 2))
+    labels[:positives, 0] = 1
+    labels[:50, 1] = 1
+    rule = CalibrationRule(None, platt_from=5, isotonic_from=20)
+    fitted = fit_calibration(MULTI, rng.random((100, 2)), labels, rule=rule)
+    assert fitted.methods == (CalibrationMethod(method), CalibrationMethod.ISOTONIC)
+    turned = fit_calibration(MULTI, rng.random((100, 2)), 1 - labels, rule=rule)
+    assert turned.methods == fitted.methods
+
+
+def test_a_single_label_target_is_as_rich_as_its_rarest_class():
+    rng = np.random.default_rng(16)
+    labels = np.eye(3)[[0] * 60 + [1] * 30 + [2] * 10]
+    for most, method in ((100, "platt"), (10, "isotonic")):
+        rule = CalibrationRule(None, platt_from=10, isotonic_from=most)
+        fitted = fit_calibration(SINGLE, softmax(rng.normal(0, 1, (100, 3))), labels, rule=rule)
+        assert set(fitted.methods) == {CalibrationMethod(method)}
+
+
+@pytest.mark.parametrize("method", list(CalibrationMethod))
 @pytest.mark.parametrize("target", [MULTI, SINGLE])
-def test_json_round_trip(target):
+def test_json_round_trip(target, method):
     rng = np.random.default_rng(10)
     width = len(target.labels)
     raw = softmax(rng.normal(0, 1, (40, width)))
-    fitted = fit_calibration(target, raw, np.eye(width)[rng.integers(0, width, 40)])
+    labels = np.eye(width)[rng.integers(0, width, 40)]
+    fitted = fit_calibration(target, raw, labels, rule=CalibrationRule(method))
+    fitted = fitted.shifted(PriorShift((0.4,) * width, (0.1,) * width))
     again = TargetCalibration.from_json(target, json.loads(json.dumps(fitted.to_json())))
     assert again == fitted
     assert np.array_equal(again.apply(raw), fitted.apply(raw))
@@ -180,7 +245,23 @@ def test_json_round_trip(target):
     [
         ({"labels": ["threat", "insult"]}, "threat"),
         ({"labels": "insult"}, "insult"),
-        ({"method": "temperature"}, "temperature"),
+        ({"methods": ["temperature"]}, "2 of none, temperature"),
+        ({"methods": ["temperature", "plat"]}, "plat"),
+        ({"methods": ["none", "isotonic"]}, "'threat' is missing"),
+        ({"curves": {"insult": {}}}, "insult"),
+        ({"curves": None}, "None"),
+        ({"methods": ["none", "isotonic"], "curves": {"threat": 3}}, "an object of knots"),
+        (
+            {"methods": ["none", "isotonic"], "curves": {"threat": {"raw": [1, 0], "calibrated": [0, 1]}}},
+            "numbers that rise",
+        ),
+        (
+            {"methods": ["none", "isotonic"], "curves": {"threat": {"raw": [0], "calibrated": [0, 1]}}},
+            "expected as many",
+        ),
+        ({"shift": {"fitted": [0.5, 0.5], "deployed": [0.5, 1.0]}}, "between 0 and 1"),
+        ({"shift": {"fitted": [0.5]}}, "deployed"),
+        ({"shift": 0.5}, "0.5"),
         ({"slopes": [1.0]}, "2 finite numbers"),
         ({"slopes": [1.0, 0.0]}, "above zero"),
         ({"slopes": [1.0, -1.0]}, "above zero"),
@@ -199,8 +280,10 @@ def test_json_of_another_shape_is_refused(change, found):
 
 
 def test_a_missing_key_is_named():
+    data = TargetCalibration.identity(MULTI).to_json()
+    del data["slopes"]
     with pytest.raises(SchemaError, match="'slopes' is missing"):
-        TargetCalibration.from_json(MULTI, {"method": "platt", "labels": [], "intercepts": []})
+        TargetCalibration.from_json(MULTI, data)
 
 
 def test_shapes_that_do_not_fit_are_refused():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from modwright.artifact import BaseIdentity, write_manifest
 from modwright.errors import ArtifactError, NotFoundError
-from modwright.evaluation.calibration import CalibrationMethod, TargetCalibration
+from modwright.evaluation.calibration import TargetCalibration
 from modwright.evaluation.thresholds import OperatingPoint
 from modwright.files import write_json
 from modwright.schema import Schema, Scores, Target, TargetKind, text_input
@@ -127,7 +128,7 @@ def test_scores_are_calibrated_before_thresholds():
     made = Engine(
         id="f" * 64,
         classifier=Fixed(Schema((target,)), {"t": [0.5]}, {"t": [(0, 1)]}),
-        calibration={"t": TargetCalibration(CalibrationMethod.PLATT, ("a",), (1.0,), (2.0,))},
+        calibration={"t": replace(TargetCalibration.identity(target), intercepts=(2.0,))},
         operating_points={"default": OperatingPoint("default", "", {"t": {"a": 0.8}})},
     )
     (judged,) = made.judge([text_input("x")])
@@ -199,7 +200,7 @@ def good_thresholds():
         lambda data: data["targets"]["tone"].pop("slopes"),
         lambda data: data["targets"]["tone"].update(slopes=[0.0]),
         lambda data: data["targets"]["moderation"].update(labels=["threat", "insult", "safe"]),
-        lambda data: data["targets"]["moderation"].update(method="temperature"),
+        lambda data: data["targets"]["moderation"].update(methods=["platt"]),
     ],
 )
 def test_malformed_calibration_is_an_artifact_error(fitted, tmp_path, how):

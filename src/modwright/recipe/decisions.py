@@ -55,7 +55,7 @@ class OperatingPointRecipe(Strict):
 
 
 class ReviewRecipe(Strict):
-    """Which texts go to a person."""
+    """Which texts go to a person: what is promised of those that do not."""
 
     misses: _Rate
     wrong_actions: _Rate
