@@ -54,7 +54,8 @@ def test_a_file_of_texts_and_conversations(engine, tmp_path):
     assert [turn.role for turn in found[1].explanation.input] == [Role.USER, Role.ASSISTANT]
     page, data = write_explanations(tmp_path / "out", "a model", found)
     html = page.read_text(encoding="utf-8")
-    assert "<b>" not in html and "\u202e" not in html
+    assert "<b>" not in html
+    assert "\u202e" not in html
     written = [json.loads(line) for line in data.read_text(encoding="utf-8").splitlines()]
     assert [line["id"] for line in written] == ["a", "2"]
     assert written[0]["turns"] == [{"role": "user", "content": TEXT}]
