@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,12 +42,28 @@ def command(
     resamples: Annotated[
         int | None, typer.Option("--resamples", min=0, help="Bootstrap resamples; else the recipe's.")
     ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option("--by", metavar="NAME", help="Figures on parts: a column, or 'length', or 'script'."),
+    ] = None,
+    identity: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--identity", metavar="COLUMN", help="Share of annotators who saw an identity mentioned."
+        ),
+    ] = None,
+    terms: Annotated[
+        str | None,
+        typer.Option(
+            "--terms", metavar="FILE", help="Terms that name identities: a file, or 'identities-en'."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score labelled rows and write metrics.json and a report of one file."""
     from modwright.cli.view import print_json, print_metrics, run_view
 
-    measurements: list[Measurement] = []
+    measurements: list[Measurement] = [*parts_measurements(by or (), identity or (), terms)]
     options = EvaluateOptions(artifact, data, out, tuple(split or ()), resamples, tuple(measurements))
     with run_view(quiet=as_json) as view:
         result = evaluate(options, view)
@@ -57,6 +74,14 @@ def command(
         return
     print_metrics(result.evaluations, result.notes)
     print(f"\n{result.metrics}\n{result.report}")
+
+
+def parts_measurements(by: Sequence[str], identities: Sequence[str], terms: str | None) -> list[Measurement]:
+    """Return what is measured on parts of the rows and over identities; raises as the measurements do."""
+    from modwright.pipeline.parts import MeasureBias, MeasureSlices
+
+    wanted: list[Measurement] = [MeasureSlices(tuple(by))] if by else []
+    return [*wanted, MeasureBias.of(identities, terms)] if identities or terms else wanted
 
 
 def evaluate(options: EvaluateOptions, view: RunView) -> EvaluationResult:

@@ -48,14 +48,18 @@ class Decision:
     flagged: BoolArray
     positives: BoolArray
 
+    def within(self, rows: BoolArray) -> Decision:
+        """Return it on some rows (N,) of the split."""
+        return Decision(np.asarray(self.known & rows, dtype=np.bool_), self.flagged, self.positives)
+
 
 def told(
     target: Target, scores: FloatArray, labels: FloatArray, flags: BoolArray
 ) -> tuple[FloatArray, BoolArray]:
     """Return labels and flags, both (N, L), as a target is judged by.
 
-    Multi-label: as they are. Single-label: a row with an unknown label is unknown as a whole, and a negative label counts as
-    flagged where it is the most probable one, so that each label is judged one against the rest.
+    Multi-label: as they are. Single-label: a row with an unknown label is unknown as a whole, and a negative label
+    counts as flagged where it is the most probable one, so that each label is judged one against the rest.
     """
     if target.kind is TargetKind.MULTI_LABEL:
         return labels, flags

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from modwright.artifact import Artifact
 from modwright.data.dataset import Dataset
@@ -63,3 +63,12 @@ class Finding:
 
 #: A further measurement: made by a face from its options, called once all splits are scored.
 Measurement = Callable[[Proof], Finding]
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """A measurement that can say, before anything is scored, that what it asks for is not there."""
+
+    def check(self, dataset: Dataset, splits: Sequence[str]) -> None:
+        """Raise a ModwrightError where it cannot be measured on these splits, which will be judged."""
+        ...
