@@ -28,7 +28,13 @@ def test_a_section_as_json():
         thin=(1,),
     )
     drawing = Figure("Bars", Markup("<svg/>"), "two bars")
-    found = sections_json([section(tables=(table,), figures=(drawing,), notes=("Few rows.",))])
+    found = sections_json(
+        [
+            section(
+                tables=(table,), figures=(drawing,), notes=("Few rows.",), headline="Long texts fare worse."
+            )
+        ]
+    )
     assert json.loads(json.dumps(found, allow_nan=False)) == {
         "slices": {
             "title": "Slices",
@@ -47,6 +53,7 @@ def test_a_section_as_json():
             ],
             "figures": [{"title": "Bars", "alt": "two bars"}],
             "notes": ["Few rows."],
+            "headline": "Long texts fare worse.",
         }
     }
 

@@ -98,6 +98,7 @@ class Section:
         key: short name, part of addresses and of report.json: lower-case letters, digits and '-'.
         intro: what the section answers and how it was measured, one paragraph.
         notes: what a reader must know before believing it, a sentence each.
+        headline: what a manager must know of it, one sentence for the summary; empty where there is nothing to tell.
 
     Raises:
         UsageError: the key has another form.
@@ -109,6 +110,7 @@ class Section:
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
     notes: tuple[str, ...] = ()
+    headline: str = ""
 
     def __post_init__(self) -> None:
         if not _KEY.fullmatch(self.key):
@@ -122,6 +124,7 @@ class Section:
             "tables": [table.to_json() for table in self.tables if not table.hidden],
             "figures": [figure.to_json() for figure in self.figures],
             "notes": list(self.notes),
+            "headline": self.headline,
         }
 
 
