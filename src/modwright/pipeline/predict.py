@@ -38,7 +38,8 @@ def predict(
     """Score every line of a JSONL file and write one JSONL line each, in order; returns how many.
 
     Each line holds `text`, or `messages`, or `prompt` and `response`; `id` is taken over, else the line's number. The
-    output lines are `{"id", "scores": {target: {label: p}}, "flags": {target: [label]}, "windows": n, "span": [from, to]}`.
+    output lines are `{"id", "scores": {target: {label: p}}, "flags": {target: [label]}, "windows": n, "span": [from, to]}`,
+    and `"review": {target: "act" | "pass" | "review"}` where the model has a review band.
 
     Raises:
         DataError: a malformed line; nothing is written then.
@@ -105,10 +106,12 @@ def _staging(output: Path) -> Path:
 
 def answer(id: str | int, judgement: Judgement) -> dict[str, Any]:
     """Return a judgement as an output line's data."""
+    reviews = {name: str(target.review) for name, target in judgement.targets.items() if target.review}
     return {
         "id": id,
         "scores": {name: target.scores for name, target in judgement.targets.items()},
         "flags": {name: list(target.flags) for name, target in judgement.targets.items()},
+        **({"review": reviews} if reviews else {}),
         "windows": judgement.windows,
         "span": list(judgement.span),
     }

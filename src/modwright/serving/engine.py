@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from modwright import artifact as artifact_folder
-from modwright.errors import ArtifactError, IntegrityError, NotFoundError, SchemaError, nearest
+from modwright.errors import NotFoundError, nearest
 from modwright.evaluation.calibration import TargetCalibration
-from modwright.evaluation.thresholds import OperatingPoint, flags
+from modwright.evaluation.decisions import DecidedOn, Decisions
+from modwright.evaluation.review import Codes, ReviewBand, Verdict
+from modwright.evaluation.thresholds import DEFAULT_NAME, OperatingPoint, flags
 from modwright.models.registry import load_classifier
-from modwright.schema import (
-    BoolArray,
-    Classifier,
-    FloatArray,
-    Input,
-    Schema,
-    Scores,
-    Target,
-    TargetKind,
-    check_keys,
-)
+from modwright.schema import BoolArray, Classifier, FloatArray, Input, Schema, Scores, Target
+from modwright.serving.stored_decisions import read_calibration, read_operating_points, read_review
 
-DEFAULT_OPERATING_POINT = "default"
+DEFAULT_OPERATING_POINT = DEFAULT_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +30,16 @@ class TargetAnswer:
         scores: label to calibrated probability, in label order, negative labels included.
         flags: the labels that are flagged at the operating point; never a negative one.
         span: character span [from, to) of the last turn: the window that decided.
+        review: whether to act, let pass or ask a person; None where the model has no review band. It does not depend
+            on the operating point.
+        reviewed: label to its own verdict; a label that says nothing is left out.
     """
 
     scores: dict[str, float]
     flags: tuple[str, ...]
     span: tuple[int, int]
+    review: Verdict | None = None
+    reviewed: dict[str, Verdict] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,7 @@ class Judgement:
 
 
 class Engine:
-    """A classifier with its calibration and operating points."""
+    """A classifier with its calibration, its operating points and, where it has one, its review band."""
 
     def __init__(
         self,
@@ -64,6 +61,8 @@ class Engine:
         classifier: Classifier,
         calibration: Mapping[str, TargetCalibration],
         operating_points: Mapping[str, OperatingPoint],
+        review: ReviewBand | None = None,
+        decided_on: DecidedOn | None = None,
         created_at: int = 0,
     ) -> None:
         self.id = id
@@ -72,6 +71,20 @@ class Engine:
         self.schema: Schema = classifier.schema
         self._calibration = dict(calibration)
         self.operating_points = dict(operating_points)
+        self.review = review
+        self.decided_on = decided_on
+
+    @classmethod
+    def of(cls, id: str, classifier: Classifier, decisions: Decisions) -> Self:
+        """Return a classifier with its decisions, before they are an artifact."""
+        return cls(
+            id=id,
+            classifier=classifier,
+            calibration=decisions.calibration,
+            operating_points=decisions.points,
+            review=decisions.review,
+            decided_on=decisions.decided_on,
+        )
 
     @classmethod
     def load(
@@ -95,11 +108,14 @@ class Engine:
             ArtifactError: a part of it is missing, changed or malformed.
         """
         artifact = artifact or artifact_folder.read_artifact(folder)
+        calibration, decided_on = read_calibration(folder, artifact.schema)
         return cls(
             id=artifact.id,
             classifier=load_classifier(folder, artifact, threads=threads, bulk=bulk),
-            calibration=_calibration(folder, artifact.schema),
-            operating_points=_operating_points(folder, artifact.schema),
+            calibration=calibration,
+            operating_points=read_operating_points(folder, artifact.schema),
+            review=read_review(folder, artifact.schema),
+            decided_on=decided_on,
         )
 
     def operating_point(self, name: str) -> OperatingPoint:
@@ -125,7 +141,7 @@ class Engine:
     def judge(
         self, inputs: Sequence[Input], operating_point: str = DEFAULT_OPERATING_POINT
     ) -> list[Judgement]:
-        """Score and flag inputs; one judgement each, in order."""
+        """Score inputs, flag them and say which a person should see; one judgement each, in order."""
         point = self.operating_point(operating_point)
         if not inputs:
             return []
@@ -134,10 +150,20 @@ class Engine:
             target.name: flags(target, scores.values[target.name], point.thresholds[target.name])
             for target in self.schema
         }
-        return [self._judgement(n, scores, flagged, point) for n in range(len(inputs))]
+        reviewed = {
+            target.name: self.review.decide(target, scores.values[target.name])
+            for target in self.schema
+            if self.review is not None
+        }
+        return [self._judgement(n, scores, flagged, reviewed, point) for n in range(len(inputs))]
 
     def _judgement(
-        self, n: int, scores: Scores, flagged: Mapping[str, BoolArray], point: OperatingPoint
+        self,
+        n: int,
+        scores: Scores,
+        flagged: Mapping[str, BoolArray],
+        reviewed: Mapping[str, tuple[Codes, Codes]],
+        point: OperatingPoint,
     ) -> Judgement:
         answers: dict[str, TargetAnswer] = {}
         best: tuple[float, tuple[int, int]] | None = None
@@ -146,17 +172,30 @@ class Engine:
             decisive, margin = _decisive(target, values, point.thresholds[target.name])
             begin, end = scores.spans[target.name][n, decisive]
             span = (int(begin), int(end))
+            on = flagged[target.name][n]
+            verdict, by_label = _verdicts(target, n, reviewed.get(target.name))
             answers[target.name] = TargetAnswer(
                 scores={label: float(value) for label, value in zip(target.labels, values, strict=True)},
-                flags=tuple(
-                    label for label, on in zip(target.labels, flagged[target.name][n], strict=True) if on
-                ),
+                flags=tuple(label for label, is_on in zip(target.labels, on, strict=True) if is_on),
                 span=span,
+                review=verdict,
+                reviewed=by_label,
             )
             if best is None or margin > best[0]:
                 best = (margin, span)
         assert best is not None
         return Judgement(answers, int(scores.windows[n]), best[1])
+
+
+def _verdicts(
+    target: Target, n: int, reviewed: tuple[Codes, Codes] | None
+) -> tuple[Verdict | None, dict[str, Verdict]]:
+    """Return the verdict of input n, and those of its labels that say something."""
+    if reviewed is None:
+        return None, {}
+    texts, labels = reviewed
+    by_label = zip(target.labels, map(Verdict.of, labels[n]), strict=True)
+    return Verdict.of(texts[n]), {label: verdict for label, verdict in by_label if verdict is not None}
 
 
 def _decisive(target: Target, values: FloatArray, thresholds: Mapping[str, float]) -> tuple[int, float]:
@@ -166,44 +205,3 @@ def _decisive(target: Target, values: FloatArray, thresholds: Mapping[str, float
     margins = [float(values[i]) - thresholds.get(target.labels[i], 0.5) for i in indices]
     top = int(np.argmax(margins))
     return indices[top], margins[top]
-
-
-@contextlib.contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Turn whatever a malformed file causes into ArtifactError."""
-    try:
-        yield
-    except (IntegrityError, SchemaError) as error:
-        raise ArtifactError(error.message, where=f"{path}: {error.where}", remedy=error.remedy) from None
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise ArtifactError(f"is malformed: {error!r}", where=str(path)) from None
-
-
-def _calibration(folder: Path, schema: Schema) -> dict[str, TargetCalibration]:
-    with _readable(folder / artifact_folder.CALIBRATION):
-        data = artifact_folder.read_calibration(folder)
-        check_keys(data, {"targets"}, "calibration")
-        check_keys(data["targets"], set(schema.names), "targets")
-        return {
-            target.name: TargetCalibration.from_json(target, data["targets"][target.name])
-            for target in schema
-        }
-
-
-def _operating_points(folder: Path, schema: Schema) -> dict[str, OperatingPoint]:
-    """Read the thresholds; every operating point has one for every label that it may flag."""
-    with _readable(folder / artifact_folder.THRESHOLDS):
-        data = artifact_folder.read_thresholds(folder)
-        check_keys(data, {"operating_points"}, "thresholds")
-        points = {
-            name: OperatingPoint.from_json(name, item) for name, item in data["operating_points"].items()
-        }
-        if DEFAULT_OPERATING_POINT not in points:
-            raise SchemaError(f"there is no operating point '{DEFAULT_OPERATING_POINT}'", where="thresholds")
-        for name, point in points.items():
-            check_keys(point.thresholds, set(schema.names), f"operating point '{name}'")
-            for target in schema:
-                multi = target.kind is TargetKind.MULTI_LABEL
-                wanted = set(target.flaggable) if multi else set()
-                check_keys(point.thresholds[target.name], wanted, f"operating point '{name}', {target.name}")
-    return points
