@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from modwright.pipeline.train import TrainResult, train
 from modwright.serving.engine import Engine
 from modwright.settings import Settings
 from modwright.testing import tiny_dataset, tiny_recipe
+
+# The fakes of a server, and a stand-in for a foreign one.
+sys.path[:0] = [str(Path(__file__).parents[1] / "serving"), str(Path(__file__).parent)]
 
 
 @pytest.fixture(scope="session")

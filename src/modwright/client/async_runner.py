@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from modwright.client.address import Address, import_httpx
 from modwright.client.failures import Lost, Reply
 from modwright.client.flow import Action, Body, Flow, Item, Request, Send, Stream
-from modwright.client.reasons import headers_of, reason, timeout_of, total_of
+from modwright.client.reasons import headers_of, lost, timeout_of, total_of
 
 if TYPE_CHECKING:
     import httpx
@@ -108,7 +108,7 @@ class Runner:
                     await _in_thread(request.sink.write, piece)
                 return found
         except self._httpx.TransportError as error:
-            return Lost(reason(self._httpx, error, self._where, slow=request.slow))
+            return lost(self._httpx, error, self._where, slow=request.slow)
 
 
 async def _pieces(body: Body) -> AsyncIterator[bytes]:

@@ -60,9 +60,10 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """No answer came: what happened to the connection."""
+    """No answer came: what happened to the connection, or that none came in time."""
 
     message: str
+    timed_out: bool = False
 
 
 def _tree(kind: type[ModwrightError]) -> list[type[ModwrightError]]:

@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from modwright.client.address import Address
-from modwright.client.failures import Reply
+from modwright.client.failures import Lost, Reply
 from modwright.client.flow import Request
 
 _CONNECT_S = 10.0
@@ -35,8 +35,12 @@ def total_of(reply: Reply) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() else None
 
 
-def reason(httpx: ModuleType, error: Exception, where: Address, *, slow: bool) -> str:
+def lost(httpx: ModuleType, error: Exception, where: Address, *, slow: bool) -> Lost:
     """Say why no answer came."""
+    return Lost(_reason(httpx, error, where, slow=slow), isinstance(error, httpx.TimeoutException))
+
+
+def _reason(httpx: ModuleType, error: Exception, where: Address, *, slow: bool) -> str:
     if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
         return f"cannot reach {where.url}: {_text(error)}"
     if isinstance(error, httpx.TimeoutException):

@@ -11,7 +11,7 @@ from modwright.client.address import Address, import_httpx
 from modwright.client.failures import Lost, Reply
 from modwright.client.flow import Action, Flow, Item, Request, Stream
 from modwright.client.flow import Send as SendAction
-from modwright.client.reasons import headers_of, reason, timeout_of, total_of
+from modwright.client.reasons import headers_of, lost, timeout_of, total_of
 
 if TYPE_CHECKING:
     import httpx
@@ -85,4 +85,4 @@ class Runner:
                     request.sink.write(piece)
                 return found
         except self._httpx.TransportError as error:
-            return Lost(reason(self._httpx, error, self._where, slow=request.slow))
+            return lost(self._httpx, error, self._where, slow=request.slow)

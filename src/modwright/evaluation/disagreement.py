@@ -44,13 +44,17 @@ def disagreements(
         labels: target to (N, L) in 0..1, NaN unknown.
     """
     parts = [_gaps(target, one, other) for target in schema]
-    places = [(target, label) for target in schema for label in target.labels]
+    places: list[tuple[Target, str]] = [(target, label) for target in schema for label in target.labels]
     differs, gaps = (np.concatenate([part[i] for part in parts], axis=1) for i in (0, 1))
     widest = np.argmax(differs + np.minimum(gaps, 1.0) / 2, axis=1)
     rows = np.arange(len(widest))
     answered = ~(one.failed | other.failed)
     order = _order(answered, differs[rows, widest], gaps[rows, widest])[:most]
-    return [_disagreement(row, *places[widest[row]], labels, one, other) for row in order.tolist()]
+    found = []
+    for row in order.tolist():
+        target, label = places[int(widest[row])]
+        found.append(_disagreement(row, target, label, labels, one, other))
+    return found
 
 
 def _gaps(target: Target, one: Judged, other: Judged) -> tuple[BoolArray, FloatArray]:

@@ -132,7 +132,7 @@ def _pairs(found: _Measured) -> list[_Pair]:
 def _measure(schema: Schema, target: Target, labels: FloatArray, one: Judged, other: Judged) -> _Measured:
     if target.kind is TargetKind.SINGLE_LABEL:
         labels = np.where(np.isnan(labels).any(axis=1, keepdims=True), np.nan, labels)
-    both = one.covered[target.name] & other.covered[target.name]
+    both = np.asarray(one.covered[target.name] & other.covered[target.name], dtype=np.bool_)
     found = _Measured(target)
     names = _names(one, other)
     for label in target.flaggable:
@@ -191,7 +191,7 @@ def _decision(
     positives = np.asarray((labels[known] > schema.positive_above).any(axis=1), dtype=np.bool_)
     made, right = [], []
     for model in (one, other):
-        any_flag = model.flags[target.name][:, columns].any(axis=1)[known]
+        any_flag = model.flags[target.name][known][:, columns].any(axis=1)
         flagged = np.asarray(np.where(model.failed[known], ~positives, any_flag), dtype=np.bool_)
         made.append(Bootstrapped(known, DecisionStatistics(flagged, positives) if known.any() else None))
         right.append(np.asarray(flagged == positives, dtype=np.bool_))

@@ -1,0 +1,1 @@
+"""What a model can be compared with: another artifact, baselines, an HTTP endpoint, a prompted LLM."""
