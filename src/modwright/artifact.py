@@ -5,8 +5,8 @@
     model/              heads (safetensors)
     tokenizer/          one tokenizer.json per base
     serving/            one exported graph per base
-    calibration.json    per target
-    thresholds.json     operating points by name
+    calibration.json    per target, and the rows it was fitted on
+    thresholds.json     operating points by name, and the review band
     metrics.json        evaluation
     README.md           model card
     estimator.json      the classes as scikit-learn's face was given them; only where that trained it
@@ -27,7 +27,7 @@ from modwright.files import file_hashes, read_json, sha256_json, verify, write_j
 from modwright.schema import Schema, check_keys
 
 FORMAT = "modwright-artifact"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "artifact.json"
 RECIPE = "recipe.toml"
 CALIBRATION = "calibration.json"
@@ -224,10 +224,10 @@ def _check_version(data: Any) -> None:
 
 
 def read_calibration(folder: Path) -> Any:
-    """Return the data of calibration.json: {"targets": {target: ...}}."""
+    """Return the data of calibration.json: {"targets": {target: ...}, "decided_on": {...} or null}."""
     return read_json(folder / CALIBRATION)
 
 
 def read_thresholds(folder: Path) -> Any:
-    """Return the data of thresholds.json: {"operating_points": {name: ...}}."""
+    """Return the data of thresholds.json: {"operating_points": {name: ...}, "review": {...} or null}."""
     return read_json(folder / THRESHOLDS)

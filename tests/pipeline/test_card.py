@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from modwright.artifact import BaseIdentity
+from modwright.evaluation.calibration import TargetCalibration
+from modwright.evaluation.decisions import Decisions
 from modwright.evaluation.metrics import evaluate_split
 from modwright.evaluation.thresholds import OperatingPoint, flags
 from modwright.pipeline.card import model_card
@@ -82,12 +84,16 @@ def test_hostile_names_stay_text(tiny_base_folder):
     point = OperatingPoint("default", "f1", {target.name: thresholds})
     base = BaseIdentity("x`|<i>", "0" * 64, "1" * 64, "[mit](x)")
     name = "# m\n<script>alert(1)</script>"
+    decisions = Decisions(
+        {target.name: TargetCalibration.identity(target)}, {"default": point, "a|<b>": point}
+    )
+    evaluations = {"s|<u>": found}
     card = model_card(
-        name, schema, (base,), tiny_recipe("tiny"), {"s|<u>": 60}, {"s|<u>": found}, point, "out_of_fold"
+        name, schema, (base,), tiny_recipe("tiny"), {"s|<u>": 60}, evaluations, decisions, "out_of_fold"
     )
     assert not re.search(r"(?<!\\)[<\[]", card), "no tag and no link"
     assert "\\`code\\`" in card
     assert "**\\*t\\*\\|\\<b\\>**" in card
-    assert {len(row) for row in tables(card)} == {2, 8}
+    assert {len(row) for row in tables(card)} == {4, 8}
     assert card.splitlines()[0].startswith("# ")
     assert sum(line.startswith("# ") for line in card.splitlines()) == 1

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from tiny_tasks import TinyFamily, small_recipe, weights_of
 
 from modwright.errors import DataError, RecipeError
-from modwright.evaluation.calibration import fit_calibration
-from modwright.evaluation.thresholds import choose_thresholds
+from modwright.evaluation.decisions import DecidedOn, decide
 from modwright.testing import TINY_SCHEMA, tiny_rows
 from modwright.training.dealing import deal
 from modwright.training.events import Looked, Resumed, RunStarted, Stage, Step, Warned, follow
@@ -32,6 +31,12 @@ def fitted(*overrides, rows=ROWS, recipe=None, family=None, **more):
     return result, family, events
 
 
+def decided_on(raw, rows, name):
+    """The decisions that raw scores of rows lead to, as the recipe says."""
+    more = {"weights": rows.weights, "groups": rows.groups, "decided_on": DecidedOn(name, len(rows.inputs))}
+    return decide(small_recipe(), TINY_SCHEMA, raw, rows.labels, **more)
+
+
 def of(kind, events):
     return [event for event in events if isinstance(event, kind)]
 
@@ -41,8 +46,7 @@ def everything(result, family):
     scores = {name: values.tobytes() for name, values in result.unseen.scores.items()}
     return (
         weights_of(family.tasks[-1]),
-        result.calibration,
-        result.operating_point,
+        result.decisions,
         result.unseen.name,
         scores,
     )
@@ -68,12 +72,11 @@ def test_out_of_fold_scores_come_of_models_that_have_not_seen_the_group():
         assert len(held) + len(task.rows.inputs) == 60
         for name, values in task.scores([ROWS.inputs[row] for row in held], exact=True).items():
             raw[name][held] = values
-    for target in TINY_SCHEMA:
-        calibration = fit_calibration(target, raw[target.name], ROWS.labels[target.name], ROWS.weights)
-        assert result.calibration[target.name] == calibration
-        assert np.array_equal(result.unseen.scores[target.name], calibration.apply(raw[target.name]))
-    point = choose_thresholds(TINY_SCHEMA, result.unseen.scores, ROWS.labels, ROWS.weights)
-    assert result.operating_point == point
+    decisions = decided_on(raw, ROWS, "out_of_fold")
+    assert result.decisions == decisions
+    assert set(decisions.points) == {"default", "strict", "lenient"}
+    for name, values in decisions.calibrated(raw).items():
+        assert np.array_equal(result.unseen.scores[name], values)
     assert (result.unseen.name, len(result.unseen.rows.inputs)) == ("out_of_fold", 60)
     assert result.classifier.words is final
 
@@ -136,10 +139,10 @@ def test_one_look_is_chosen_for_all_folds_and_none_chooses_its_own(monkeypatch, 
     for held, (_, looks) in enumerate(recorded.scores):
         for name in raw:
             raw[name][fold == held] = looks[place][name]
-    for target in TINY_SCHEMA:
-        calibration = fit_calibration(target, raw[target.name], ROWS.labels[target.name], ROWS.weights)
-        assert result.calibration[target.name] == calibration
-        assert np.array_equal(result.unseen.scores[target.name], calibration.apply(raw[target.name]))
+    decisions = decided_on(raw, ROWS, "out_of_fold")
+    assert result.decisions == decisions
+    for name, values in decisions.calibrated(raw).items():
+        assert np.array_equal(result.unseen.scores[name], values)
     assert of(RunStarted, events)[-1].steps == 8 * place
     assert ["together" in warned.message for warned in of(Warned, events)] == [True] * (place == 0)
 
@@ -188,10 +191,7 @@ def test_a_held_out_part_is_carved_by_group():
     assert 12 <= len(held.inputs) <= 24
     assert len(held.inputs) + len(task.rows.inputs) == 60
     assert not set(held.groups) & set(task.rows.groups)
-    raw = task.scores(held.inputs, exact=True)
-    assert result.calibration["tone"] == fit_calibration(
-        TINY_SCHEMA.target("tone"), raw["tone"], held.labels["tone"], held.weights
-    )
+    assert result.decisions == decided_on(task.scores(held.inputs, exact=True), held, "held_out")
 
 
 def test_a_given_validation_split_is_the_held_out_part():

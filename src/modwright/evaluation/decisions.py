@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from modwright.errors import RecipeError, nearest
+from modwright.errors import RecipeError, SchemaError, nearest
 from modwright.evaluation.calibration import (
     CalibrationMethod,
     CalibrationRule,
@@ -22,7 +22,7 @@ from modwright.evaluation.review import Promise, ReviewBand, TooFew
 from modwright.evaluation.review_fit import fit_review
 from modwright.evaluation.thresholds import OperatingPoint, choose_points
 from modwright.recipe import DEFAULT_POINT, CommonRecipe
-from modwright.schema import FloatArray, Schema, Target, TargetKind
+from modwright.schema import FloatArray, Schema, Target, TargetKind, check_keys
 
 _SUM_TOLERANCE = 1e-6
 
@@ -44,6 +44,16 @@ class DecidedOn:
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-ready data."""
         return {"split": self.split, "rows": self.rows, "dataset_id": self.dataset_id}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_json` data; raises SchemaError for other keys or values."""
+        check_keys(data, {"split", "rows", "dataset_id"}, "decided_on")
+        if type(data["rows"]) is not int or not all(
+            isinstance(data[key], str) for key in ("split", "dataset_id")
+        ):
+            raise SchemaError(f"found {dict(data)!r}, expected names and a number", where="decided_on")
+        return cls(data["split"], data["rows"], data["dataset_id"])
 
 
 @dataclass(frozen=True, slots=True)

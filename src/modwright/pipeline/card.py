@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from modwright.artifact import BaseIdentity
+from modwright.artifact import Artifact, BaseIdentity
+from modwright.evaluation.decisions import Decisions
 from modwright.evaluation.metrics import SplitEvaluation
 from modwright.evaluation.report import summary_rows
-from modwright.evaluation.thresholds import OperatingPoint
+from modwright.pipeline.card_decisions import answers
 from modwright.recipe import Recipe
-from modwright.schema import Schema, TargetKind
-from modwright.training.fitted import HELD_OUT, OUT_OF_FOLD, VALIDATION
+from modwright.schema import Schema
+from modwright.training.fitted import CALIBRATION, HELD_OUT, OUT_OF_FOLD, VALIDATION
 
 _MARKUP = frozenset("\\|`<>*[]")
 _UNSEEN = {
     OUT_OF_FOLD: "training rows, each scored by fits that had not seen it",
     HELD_OUT: "a part of the training rows that was held out, scored by a fit that had not seen it",
     VALIDATION: "rows that the model was not fitted to",
+    CALIBRATION: "the dataset's rows for calibration, which the model was not fitted to",
 }
 _LIMITS = """\
 ## Limits
@@ -36,7 +38,7 @@ def model_card(
     recipe: Recipe,
     rows: Mapping[str, int],
     evaluations: Mapping[str, SplitEvaluation],
-    point: OperatingPoint,
+    decisions: Decisions,
     unseen: str,
 ) -> str:
     """Return the card as Markdown; every figure comes from the evaluation it is given.
@@ -47,21 +49,51 @@ def model_card(
         f"# {plain(name)}",
         "A text moderation classifier, trained with modwright.",
         "## What it answers",
-        *[answered(schema, target.name, point) for target in schema],
+        *answers(schema, decisions, plain),
         "## How good it is",
         _table(evaluations),
         f"`{unseen}` are {_UNSEEN[unseen]}; calibration, thresholds and what else was chosen was chosen on them, so they "
         "flatter a little. Intervals and curves: `metrics.json` and `modwright evaluate`.",
         "## Made from",
-        *[
-            f"- base `{plain(base.name)}`, licence {plain(base.licence)}, weights sha256 `{base.weights_sha256[:16]}…`"
-            for base in bases
-        ],
+        *_bases(bases),
         *[f"- {count:,} rows of the split `{plain(split)}`" for split, count in rows.items()],
         f"- family `{recipe.family}`, seed {recipe.seed}; the whole recipe is in `recipe.toml`",
         _LIMITS,
     ]
     return "\n\n".join(in_blocks(parts))
+
+
+def decided_card(
+    name: str,
+    artifact: Artifact,
+    family: str,
+    evaluations: Mapping[str, SplitEvaluation],
+    decisions: Decisions,
+    split: str,
+) -> str:
+    """Return the card of a model whose decisions were chosen anew on a split; `artifact` is the one before."""
+    parts = [
+        f"# {plain(name)}",
+        f"A text moderation classifier: the model `{artifact.id[:16]}`, its decisions chosen anew on labelled rows.",
+        "## What it answers",
+        *answers(artifact.schema, decisions, plain),
+        "## How good it is",
+        _table(evaluations),
+        f"Calibration, thresholds and review band were chosen on `{plain(split)}`, so these figures flatter. "
+        "`modwright evaluate` measures it on rows that nothing was chosen on.",
+        "## Made from",
+        f"- the artifact `{artifact.id}`, family `{family}`; its own card says what it learned from",
+        *_bases(artifact.bases),
+        _LIMITS,
+    ]
+    return "\n\n".join(in_blocks(parts))
+
+
+def _bases(bases: tuple[BaseIdentity, ...]) -> list[str]:
+    return [
+        f"- base `{plain(base.name)}`, licence {plain(base.licence)}, weights sha256 `{base.weights_sha256[:16]}…`"
+        for base in bases
+    ]
 
 
 def in_blocks(parts: list[str]) -> list[str]:
@@ -73,21 +105,6 @@ def in_blocks(parts: list[str]) -> list[str]:
         else:
             blocks.append(part)
     return blocks
-
-
-def answered(schema: Schema, name: str, point: OperatingPoint) -> str:
-    target = schema.target(name)
-    how = "any number of" if target.kind is TargetKind.MULTI_LABEL else "exactly one of"
-    lines = [f"**{plain(name)}**: {how} these labels.", "", "| label | flagged from |", "|---|---|"]
-    for label in target.labels:
-        if label in target.negative_labels:
-            rule = "never (says nothing is wrong)"
-        elif target.kind is TargetKind.SINGLE_LABEL:
-            rule = "when most probable"
-        else:
-            rule = f"{point.thresholds[name][label]:.3f}"
-        lines.append(f"| {plain(label)} | {rule} |")
-    return "\n".join(lines)
 
 
 def _table(evaluations: Mapping[str, SplitEvaluation]) -> str:

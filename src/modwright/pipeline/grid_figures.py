@@ -14,7 +14,7 @@ from modwright.files import read_json
 from modwright.pipeline.run_folder import EVENTS, run_folder_of
 from modwright.recipe import FrozenRecipe, Recipe
 from modwright.training.event_log import FINISHED, Line, read_lines, seconds_worked
-from modwright.training.fitted import HELD_OUT, OUT_OF_FOLD, VALIDATION
+from modwright.training.fitted import CALIBRATION, HELD_OUT, OUT_OF_FOLD, VALIDATION
 from modwright.training.history import best_together
 from modwright.training.looking import LOSS
 
@@ -22,7 +22,7 @@ from modwright.training.looking import LOSS
 SHOWN = (Metric.F1, Metric.ROC_AUC, Metric.LOG_LOSS)
 #: What members are compared by where no metric is defined.
 VALIDATION_LOSS = "validation_loss"
-_UNSEEN = (OUT_OF_FOLD, HELD_OUT, VALIDATION)
+_UNSEEN = (CALIBRATION, OUT_OF_FOLD, HELD_OUT, VALIDATION)
 #: What the end of a recipe's validation.metric asks for; anything else is judged by the log-loss.
 _ASKED = {"auc": Metric.ROC_AUC, "ap": Metric.AVERAGE_PRECISION, "f1": Metric.F1}
 
@@ -32,7 +32,7 @@ class Figures:
     """What one run came to.
 
     Attributes:
-        rows: which ones judged: out_of_fold, held_out or validation; never the test split.
+        rows: which ones judged: out_of_fold, held_out, validation or calibration; never the test split.
         loss_before: validation loss before training, the mean over folds; None for `frozen`.
         loss_after: of the weights that were kept, with folds of the look that was best for all; for `frozen` of the
             validation split, None without one.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from modwright.artifact import BaseIdentity
-from modwright.evaluation.thresholds import OperatingPoint
-from modwright.pipeline.card import answered, in_blocks, plain
+from modwright.evaluation.decisions import Decisions
+from modwright.pipeline.card import in_blocks, plain
+from modwright.pipeline.card_decisions import answers
 from modwright.pipeline.published import Published
 from modwright.recipe import ImportRecipe
 from modwright.schema import Schema
@@ -28,7 +29,7 @@ def imported_card(
     recipe: ImportRecipe,
     published: Published,
     hub: str,
-    point: OperatingPoint,
+    decisions: Decisions,
 ) -> str:
     """Return the card as Markdown."""
     where = f"the hub repository `{plain(hub)}`" if hub else f"the folder `{plain(identity.name)}`"
@@ -37,7 +38,7 @@ def imported_card(
         f"# {plain(name)}",
         f"A text classifier trained elsewhere, brought in from {where} as it is.",
         "## What it answers",
-        *[answered(schema, target.name, point) for target in schema],
+        *answers(schema, decisions, plain),
         "## How good it is",
         _UNMEASURED,
         "## Made from",

@@ -16,6 +16,7 @@ from modwright.catalog import BaseFolder, Progress, fetch_base
 from modwright.catalog.weights import weight_files
 from modwright.errors import IntegrityError, UsageError
 from modwright.evaluation.calibration import TargetCalibration
+from modwright.evaluation.decisions import Decisions
 from modwright.evaluation.thresholds import OperatingPoint
 from modwright.files import link_or_copy, refuse_unfit, sha256_file, staged_folder
 from modwright.models.encoder import CLASSIFIER_FILE, EncoderClassifier, write_layout
@@ -265,26 +266,21 @@ def _parts(
     multi = target.kind is TargetKind.MULTI_LABEL
     thresholds = dict.fromkeys(target.flaggable if multi else (), recipe.decision.threshold)
     point = OperatingPoint(DEFAULT_OPERATING_POINT, AS_PUBLISHED, {target.name: thresholds})
+    decisions = Decisions({target.name: TargetCalibration.identity(target)}, {point.name: point})
     return Parts(
         family="encoder" if isinstance(classifier, EncoderClassifier) else "causal",
         recipe=recipe,
         classifier=normalised(classifier, Normaliser(tuple(recipe.normalise.steps))),
         bases=(identity,),
-        calibration={target.name: TargetCalibration.identity(target)},
-        point=point,
+        decisions=decisions,
         evaluations={},
         dataset_id=UNKNOWN_DATASET,
-        card=imported_card(name, classifier.schema, identity, recipe, published, found.hub, point),
+        card=imported_card(name, classifier.schema, identity, recipe, published, found.hub, decisions),
     )
 
 
 def _engine(parts: Parts) -> Engine:
-    return Engine(
-        id="in import",
-        classifier=parts.classifier,
-        calibration=parts.calibration,
-        operating_points={parts.point.name: parts.point},
-    )
+    return Engine.of("in import", parts.classifier, parts.decisions)
 
 
 def _probed() -> list[Input]:

@@ -16,6 +16,7 @@ from modwright.evaluation.metrics import SplitEvaluation
 from modwright.files import has_leftovers, refuse_unfit, staged_folder
 from modwright.models.features import Progress as EmbeddingProgress
 from modwright.pipeline.bases import local_folder
+from modwright.pipeline.deciding import on_calibration_split
 from modwright.pipeline.evaluate import Known, measure, score
 from modwright.pipeline.families import Prepared, prepare
 from modwright.pipeline.rows import rows_of, training_split
@@ -27,7 +28,7 @@ from modwright.recipe import Recipe
 from modwright.serving.engine import Engine
 from modwright.settings import Settings
 from modwright.training.events import Event, Stage, follow
-from modwright.training.fitted import VALIDATION, Fitted
+from modwright.training.fitted import CALIBRATION, VALIDATION, Fitted
 from modwright.training.rows import TrainingRows
 
 
@@ -88,6 +89,7 @@ def train(
     with open_run(out, _run_identity(recipe, dataset, prepared.identities), recipe, on_event) as run:
         events = prepared.fit(rows, others.get(VALIDATION), run.checkpoints, embedding_progress)
         fitted = follow(events, run.on_event)
+        fitted = on_calibration_split(recipe, fitted, others.get(CALIBRATION), run.on_event)
         with staged_folder(out, replace=replace or out.exists(), only=layout.MANIFEST) as staging:
             engine = engine_of(fitted)
             known = _evaluated(recipe, engine, fitted, others, on_event)

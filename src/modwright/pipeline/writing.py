@@ -9,16 +9,15 @@ from pathlib import Path
 
 from modwright import artifact as layout
 from modwright.artifact import Artifact, BaseIdentity, write_manifest
-from modwright.evaluation.calibration import TargetCalibration
+from modwright.evaluation.decisions import Decisions
 from modwright.evaluation.metrics import SplitEvaluation
-from modwright.evaluation.thresholds import OperatingPoint
 from modwright.files import sha256_json, write_json, write_text_atomic
 from modwright.pipeline.bases import portable
 from modwright.pipeline.card import model_card
 from modwright.pipeline.evaluate import write_metrics
 from modwright.recipe import KeptRecipe, Recipe
 from modwright.schema import Classifier, Input, text_input
-from modwright.serving.engine import DEFAULT_OPERATING_POINT, Engine
+from modwright.serving.engine import Engine
 from modwright.training.fitted import Fitted
 
 _PROBED = 8
@@ -37,8 +36,7 @@ class Parts:
         family: that reads it.
         recipe: as it was run; a base's path on this machine is not kept.
         bases: in the recipe's order.
-        calibration: per target.
-        point: the operating point `default`.
+        decisions: calibration, operating points and review band.
         evaluations: per split; empty where nothing was measured.
         dataset_id: of the rows it learned from; empty where they are not known.
         card: the model card, Markdown.
@@ -48,8 +46,7 @@ class Parts:
     recipe: KeptRecipe
     classifier: Classifier
     bases: tuple[BaseIdentity, ...]
-    calibration: Mapping[str, TargetCalibration]
-    point: OperatingPoint
+    decisions: Decisions
     evaluations: Mapping[str, SplitEvaluation]
     dataset_id: str
     card: str
@@ -66,15 +63,14 @@ def parts_of(
     dataset_id: str,
 ) -> Parts:
     """Return what the artifact of a training is made of; `name` and the `counts` of rows per split are for its card."""
-    schema, point = fitted.classifier.schema, fitted.operating_point
-    card = model_card(name, schema, bases, recipe, counts, evaluations, point, fitted.unseen.name)
+    schema = fitted.classifier.schema
+    card = model_card(name, schema, bases, recipe, counts, evaluations, fitted.decisions, fitted.unseen.name)
     return Parts(
         family=recipe.family,
         recipe=recipe,
         classifier=fitted.classifier,
         bases=bases,
-        calibration=fitted.calibration,
-        point=point,
+        decisions=fitted.decisions,
         evaluations=evaluations,
         dataset_id=dataset_id,
         card=card,
@@ -83,21 +79,13 @@ def parts_of(
 
 def engine_of(fitted: Fitted) -> Engine:
     """Return what a training came to as what judges inputs, before it is an artifact."""
-    return Engine(
-        id="in training",
-        classifier=fitted.classifier,
-        calibration=fitted.calibration,
-        operating_points={DEFAULT_OPERATING_POINT: fitted.operating_point},
-    )
+    return Engine.of("in training", fitted.classifier, fitted.decisions)
 
 
 def write_artifact(staging: Path, parts: Parts) -> Artifact:
     """Write every file of an artifact into an empty folder, and return what its manifest says."""
     parts.classifier.save(staging)
-    calibration = {target: value.to_json() for target, value in parts.calibration.items()}
-    write_json(staging / layout.CALIBRATION, {"targets": calibration})
-    point = parts.point
-    write_json(staging / layout.THRESHOLDS, {"operating_points": {point.name: point.to_json()}})
+    write_decisions(staging, parts.decisions)
     write_metrics(staging / layout.METRICS, parts.evaluations, None, ())
     write_text_atomic(staging / layout.RECIPE, portable(parts.recipe).to_toml())
     write_text_atomic(staging / layout.CARD, parts.card)
@@ -110,6 +98,16 @@ def write_artifact(staging: Path, parts: Parts) -> Artifact:
         recipe_hash=recipe_hash(parts.recipe),
         packages=_packages(),
     )
+
+
+def write_decisions(folder: Path, decisions: Decisions) -> None:
+    """Write calibration.json and thresholds.json."""
+    calibration = {target: value.to_json() for target, value in decisions.calibration.items()}
+    decided_on = None if decisions.decided_on is None else decisions.decided_on.to_json()
+    write_json(folder / layout.CALIBRATION, {"targets": calibration, "decided_on": decided_on})
+    points = {name: point.to_json() for name, point in decisions.points.items()}
+    review = None if decisions.review is None else decisions.review.to_json()
+    write_json(folder / layout.THRESHOLDS, {"operating_points": points, "review": review})
 
 
 def recipe_hash(recipe: KeptRecipe) -> str:

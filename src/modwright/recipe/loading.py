@@ -81,12 +81,14 @@ def load_import_recipe(overrides: Sequence[str] = ()) -> ImportRecipe:
     return _validated(ImportRecipe, data, where, "state it")
 
 
-def load_kept_recipe(path: Path) -> KeptRecipe:
-    """Read the recipe that an artifact holds; raises RecipeError as `load_recipe` does."""
+def load_kept_recipe(path: Path, overrides: Sequence[str] = ()) -> KeptRecipe:
+    """Read the recipe that an artifact holds, with overrides; raises RecipeError as `load_recipe` does."""
     data, where = _resolved(str(path), "", _MOST_EXTENSIONS)
-    if data.get("family") == _IMPORTED:
-        return _validated(ImportRecipe, data, where, "import the model again")
-    return load_recipe(str(path))
+    if data.get("family") != _IMPORTED:
+        return load_recipe(str(path), overrides)
+    for override in overrides:
+        _apply(data, override)
+    return _validated(ImportRecipe, data, where, "import the model again")
 
 
 def load_data_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> DataSection:

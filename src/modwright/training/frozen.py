@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from modwright.data.split import folds
-from modwright.evaluation.calibration import fit_calibration
-from modwright.evaluation.thresholds import choose_thresholds
 from modwright.models.embedding_cache import EmbeddingCache
 from modwright.models.features import Features, Featuriser, FrozenBase, Progress
 from modwright.models.frozen import FrozenClassifier
@@ -20,7 +18,7 @@ from modwright.schema import Float32Array, FloatArray, Input, IntArray, Schema, 
 from modwright.training.basis import Basis, make_basis, median_squared_distance, pick_landmarks
 from modwright.training.documents import Documents, whole_rows
 from modwright.training.events import Chosen, Event, Stage, Step, Warned
-from modwright.training.fitted import OUT_OF_FOLD, Fitted, Unseen
+from modwright.training.fitted import OUT_OF_FOLD, Fitted, decided
 from modwright.training.rows import TrainingRows
 from modwright.training.selection import HeadChoice, Question, document_log_loss, fits_of_round, out_of_fold
 from modwright.training.solver import FINAL_TOLERANCE, Solution, solve
@@ -75,18 +73,13 @@ def fit(
     landmarks = pick_landmarks(features.rows, recipe.head.max_landmarks, recipe.seed)
     bench = _Bench(recipe, schema, rows, features, landmarks)
     choices, scores = yield from bench.choose_all()
-    calibration = {
-        target.name: fit_calibration(target, scores[target.name], rows.labels[target.name], rows.weights)
-        for target in schema
-    }
-    calibrated = {name: calibration[name].apply(values) for name, values in scores.items()}
-    operating_point = choose_thresholds(schema, calibrated, rows.labels, rows.weights)
+    decisions, unseen = decided(recipe, schema, OUT_OF_FOLD, rows, scores)
     held = None if validation is None else (validation, featuriser(validation.inputs, caches=caches))
     solutions = yield from bench.final_fit(choices, held)
     uses_kernel = any(choice.kind is HeadKind.RBF for choice in choices.values())
     kept = landmarks if uses_kernel else landmarks[:0]
     classifier = FrozenClassifier(schema, featuriser, bench.heads(solutions, choices), kept)
-    return FrozenFit(classifier, calibration, operating_point, Unseen(OUT_OF_FOLD, rows, calibrated), choices)
+    return FrozenFit(classifier, decisions, unseen, choices)
 
 
 def featuriser_of(recipe: FrozenRecipe, inputs: Sequence[Input], bases: Sequence[FrozenBase]) -> Featuriser:

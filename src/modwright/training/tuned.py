@@ -14,15 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from modwright.evaluation.calibration import fit_calibration
-from modwright.evaluation.thresholds import choose_thresholds
 from modwright.files import sha256_json
 from modwright.recipe import TunedRecipe
 from modwright.schema import FloatArray, IntArray, Schema
 from modwright.training.checkpoints import CheckpointStore
 from modwright.training.dealing import FINAL, deal, fold_name, hold_out, seen_in_one_fold, trains_nothing
 from modwright.training.events import Event, RunStarted, Stage, Warned
-from modwright.training.fitted import OUT_OF_FOLD, Fitted, Unseen
+from modwright.training.fitted import OUT_OF_FOLD, Fitted, Unseen, decided
 from modwright.training.fold_results import FoldResult, FoldResults, JudgedFold, rows_digest
 from modwright.training.history import best_together
 from modwright.training.looking import Judge, Look
@@ -70,17 +68,9 @@ def fit_tuned(
     fit = _Fit(recipe, schema, rows, family, validation, checkpoints, parallel, digest)
     task, unseen = yield from (fit.by_folds() if recipe.validation.method == "folds" else fit.by_holdout())
     yield Stage("calibrate")
-    judged = unseen.rows
-    calibration = {
-        target.name: fit_calibration(
-            target, unseen.scores[target.name], judged.labels[target.name], judged.weights
-        )
-        for target in schema
-    }
-    calibrated = {name: calibration[name].apply(values) for name, values in unseen.scores.items()}
-    point = choose_thresholds(schema, calibrated, judged.labels, judged.weights)
+    decisions, unseen = decided(recipe, schema, unseen.name, unseen.rows, unseen.scores)
     classifier = family.classifier(task) if parallel.rank == 0 else Elsewhere(schema)
-    return Fitted(classifier, calibration, point, Unseen(unseen.name, judged, calibrated))
+    return Fitted(classifier, decisions, unseen)
 
 
 @dataclass(frozen=True, slots=True)
