@@ -29,7 +29,7 @@ UNDONE = {
         ("si\x08lly", "silly"),
     ],
     "compatibility": [
-        ("ｓｉｌｌｙ！", "silly!"),
+        ("ｓｉｌｌｙ＠ ｂ＄", "silly@ b$"),
         ("𝓼𝓲𝓵𝓵𝔂 𝐠𝐨𝐨𝐬𝐞 ⓢⓘⓛⓛⓨ", "silly goose silly"),
         ("🅂🄸🄻🄻🅈 🅶oose", "SILLY Goose"),
         ("🇸🇮🇱🇱🇾", "SILLY"),
@@ -66,7 +66,7 @@ UNDONE = {
 }
 LEFT = {
     "invisible": ["می‌خواهم", "क्‍ष", "👨‍👩‍👧 ❤️ 1️⃣", "🏴\U000e0067\U000e0062\U000e007f", "a\tb\r\nc"],
-    "compatibility": ["m² ½ 5º ™ …", "🇩🇪🇫🇷 🅰", "한국어", "tiếng Việt", "हिन्दी", "naïve"],
+    "compatibility": ["m² ½ 5º ™ …", "🇩🇪🇫🇷 🅰", "한국어", "tiếng Việt", "हिन्दी", "naïve", "我们，你们！"],
     "lookalikes": ["Привет, оса и рот", "μm kΩ", "και όχι", "ура, друзья", "kırmızı", "a β-blocker"],
     "spacing": ["I a m", "e.g. i.e. p.m.", "1.2.3.4 1 2 3 4 5", "a b c", "x-ray"],
     "leetspeak": [

@@ -32,6 +32,7 @@ _FORMS = frozenset(
     )
 )
 _SAYS_SOMETHING = "\u00aa\u00ba\u2120\u2122"  # ordinals and trade marks
+_CJK_SIGNS = "！（），：；？～"  # what Chinese and Japanese punctuate with
 _KANA_MARKS = "\uff9e\uff9f"
 _OVERLAYS = re.compile("[\u0334-\u0338\u20d2\u20d3\u20d8-\u20dc\u20e5\u20e6\u20ea\u20eb]")
 _MOST_MARKS = 2
@@ -73,7 +74,8 @@ def _before_tags(text: str, place: int) -> str:
 def compatibility(text: str) -> Iterator[Edit]:
     """Yield other forms of letters and digits as the usual ones, composed, and without piled-up or striking marks.
 
-    What NFKC does, but only to letters, digits, full-width signs and spaces: fractions, powers and trade marks stay.
+    What NFKC does, but only to letters, digits, spaces and the full-width signs that stand for letters: fractions, powers,
+    trade marks and the punctuation of Chinese and Japanese stay.
     """
     if text.isascii():
         return
@@ -126,7 +128,7 @@ def _usual(character: str) -> str:
     if unicodedata.category(character) == "Zs":
         return " "
     form = unicodedata.decomposition(character).partition(" ")[0]
-    if form not in _FORMS or character in _SAYS_SOMETHING:
+    if form not in _FORMS or character in _SAYS_SOMETHING or character in _CJK_SIGNS:
         return character
     plain = unicodedata.normalize("NFKC", character)
     if form in ("<super>", "<sub>") and not plain.isalpha():
