@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modwright.cli.against import (
+    Against,
+    KeyVariable,
+    MostRows,
+    Parallel,
+    TheirLabels,
+    TimeoutS,
+    against_measurements,
+    against_options,
+    wire_options,
+)
 from modwright.cli.app import app
+from modwright.render.words import line
 from modwright.settings import load_settings
 
 if TYPE_CHECKING:
@@ -28,13 +40,14 @@ class EvaluateOptions:
     splits: tuple[str, ...] = ()
     resamples: int | None = None
     measurements: tuple[Measurement, ...] = ()
+    errors: int = 50
 
 
 @app.command("evaluate")
 def command(
     artifact: Annotated[Path, typer.Argument(help="Artifact folder.")],
     data: Annotated[Path, typer.Argument(help="Dataset folder.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of metrics.json and report.html.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of metrics.json and the report.")],
     split: Annotated[
         list[str] | None,
         typer.Option("--split", metavar="NAME", help="Split to judge; else all but 'train'."),
@@ -58,22 +71,44 @@ def command(
             "--terms", metavar="FILE", help="Terms that name identities: a file, or 'identities-en'."
         ),
     ] = None,
+    against: Against = None,
+    key_env: KeyVariable = None,
+    ask_timeout: TimeoutS = 60.0,
+    ask_parallel: Parallel = 4,
+    ask_rows: MostRows = None,
+    their_label: TheirLabels = None,
+    errors: Annotated[
+        int,
+        typer.Option(
+            "--errors", min=0, help="Most texts judged wrongly that the report shows, closed; 0 for none."
+        ),
+    ] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Score labelled rows and write metrics.json and a report of one file."""
+    """Score labelled rows and write metrics.json and the report: report.html, report.json and report.md."""
     from modwright.cli.view import print_json, print_metrics, run_view
 
-    measurements: list[Measurement] = [*parts_measurements(by or (), identity or (), terms)]
-    options = EvaluateOptions(artifact, data, out, tuple(split or ()), resamples, tuple(measurements))
+    asking = against_options(wire_options(key_env, ask_timeout, ask_parallel), ask_rows, their_label)
+    measurements: list[Measurement] = [
+        *parts_measurements(by or (), identity or (), terms),
+        *against_measurements(against, asking),
+    ]
+    options = EvaluateOptions(artifact, data, out, tuple(split or ()), resamples, tuple(measurements), errors)
     with run_view(quiet=as_json) as view:
         result = evaluate(options, view)
     if as_json:
+        files = [str(path) for path in result.files]
         print_json(
-            {"metrics": str(result.metrics), "report": str(result.report), "splits": list(result.evaluations)}
+            {"metrics": files[0], "report": files[1], "files": files, "splits": list(result.evaluations)}
         )
         return
     print_metrics(result.evaluations, result.notes)
-    print(f"\n{result.metrics}\n{result.report}")
+    for headline in (section.headline for finding in result.findings for section in finding.sections):
+        if headline:
+            print(line(headline))
+    print()
+    for path in result.files:
+        print(path)
 
 
 def parts_measurements(by: Sequence[str], identities: Sequence[str], terms: str | None) -> list[Measurement]:
@@ -97,5 +132,6 @@ def evaluate(options: EvaluateOptions, view: RunView) -> EvaluationResult:
         splits=options.splits,
         resamples=options.resamples,
         measurements=options.measurements,
+        errors=options.errors,
         progress=view.on_scored,
     )

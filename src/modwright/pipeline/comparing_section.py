@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from modwright.evaluation.comparison import Comparison, Difference, McNemar
 from modwright.evaluation.sections import Cell, Section, Table
+from modwright.evaluation.wording import with_interval
 from modwright.render.words import count, number, shortened
 
 if TYPE_CHECKING:
@@ -44,7 +45,23 @@ def comparison_section(key: str, found: Sequence[Compared]) -> Section:
         ),
         tables=tuple(tables),
         notes=tuple(note for item in found for note in _notes(item)),
+        headline=_headline(first),
     )
+
+
+def _headline(found: Compared) -> str:
+    """Return the F1 of the first question that both answer, whether the difference is clear, and the speeds."""
+    comparison = found.comparison
+    target = next(iter(comparison.targets.values()))
+    f1 = (target.decision or next(iter(target.labels.values())).metrics).get("f1")
+    if f1 is None or f1.one.value is None or f1.other.value is None:
+        return ""
+    sure = "clear" if f1.clear else "may be chance"
+    figures = f"F1 {number(f1.one.value)} against {number(f1.other.value)} of {comparison.other}"
+    ours, theirs = (_rate(speed.texts_per_s) for speed in found.speed)
+    difference = f"difference {with_interval(f1.difference)}, {sure}"
+    speed = f"texts per second {ours} against {theirs}"
+    return f"{found.split.name}, {target.target}: {figures} ({difference}); {speed}."
 
 
 def _tables(found: Compared) -> Iterator[Table]:
