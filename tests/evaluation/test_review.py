@@ -1,4 +1,4 @@
-"""Review bands: the promise holds exactly over exchangeable rows, what cannot be promised is said, and the load is right."""
+"""Review bands: the promise holds exactly over exchangeable rows, what cannot be promised is said, the load is right."""
 
 from __future__ import annotations
 

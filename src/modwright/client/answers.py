@@ -117,12 +117,16 @@ class TargetResult:
         flags: labels flagged at the operating point.
         windows: windows the judged text was scored in; nothing is cut.
         span: characters [from, to) of the judged text: the window that decided.
+        review: `pass`, `review` (a person should see it) or `act`; None where the model has no review band.
+        review_by_label: label to what it says by itself; labels that say nothing are left out.
     """
 
     scores: Mapping[str, float]
     flags: tuple[str, ...] = ()
     windows: int = 1
     span: tuple[int, int] = (0, 0)
+    review: str | None = None
+    review_by_label: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,14 +32,14 @@ class TargetAnswer:
         span: character span [from, to) of the last turn: the window that decided.
         review: whether to act, let pass or ask a person; None where the model has no review band. It does not depend
             on the operating point.
-        reviewed: label to its own verdict; a label that says nothing is left out.
+        review_by_label: label to its own verdict; a label that says nothing is left out.
     """
 
     scores: dict[str, float]
     flags: tuple[str, ...]
     span: tuple[int, int]
     review: Verdict | None = None
-    reviewed: dict[str, Verdict] = field(default_factory=dict)
+    review_by_label: dict[str, Verdict] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ class Engine:
                 flags=tuple(label for label, is_on in zip(target.labels, on, strict=True) if is_on),
                 span=span,
                 review=verdict,
-                reviewed=by_label,
+                review_by_label=by_label,
             )
             if best is None or margin > best[0]:
                 best = (margin, span)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, Tag
 
@@ -21,7 +21,7 @@ from modwright.api.schemas.native import (
 )
 from modwright.schema import text_input
 from modwright.serving.deployments import Deployment
-from modwright.serving.engine import Judgement
+from modwright.serving.engine import Judgement, TargetAnswer
 
 
 class ClassificationRequest(Request):
@@ -102,6 +102,12 @@ class TargetResult(BaseModel):
     span: tuple[int, int] = Field(
         description="Characters [from, to) of the judged text: the window that decided."
     )
+    review: Literal["pass", "review", "act"] | None = Field(
+        default=None, description="What its review band says of the text; absent where the model has none."
+    )
+    review_by_label: dict[str, Literal["pass", "review", "act"]] | None = Field(
+        default=None, description="Labels to what each says by itself; those that say nothing are left out."
+    )
 
 
 class ClassificationResponse(BaseModel):
@@ -115,18 +121,23 @@ class ClassificationResponse(BaseModel):
 def classification_response(deployment: Deployment, judgements: Sequence[Judgement]) -> dict[str, Any]:
     """Return the body of a classification."""
     results = [
-        {
-            name: {
-                "scores": answer.scores,
-                "flags": list(answer.flags),
-                "windows": judgement.windows,
-                "span": list(answer.span),
-            }
-            for name, answer in judgement.targets.items()
-        }
+        {name: _target_result(answer, judgement.windows) for name, answer in judgement.targets.items()}
         for judgement in judgements
     ]
     return {"id": uuid.uuid4().hex, "model": deployment.name, "results": results}
+
+
+def _target_result(answer: TargetAnswer, windows: int) -> dict[str, Any]:
+    result = {
+        "scores": answer.scores,
+        "flags": list(answer.flags),
+        "windows": windows,
+        "span": list(answer.span),
+    }
+    if answer.review is None:
+        return result
+    by_label = {label: str(verdict) for label, verdict in answer.review_by_label.items()}
+    return {**result, "review": str(answer.review), "review_by_label": by_label}
 
 
 class Health(BaseModel):
