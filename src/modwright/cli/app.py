@@ -33,6 +33,7 @@ _COMMANDS = (
     "import_model",
     "experiment",
     "evaluate",
+    "flagged",
     "robustness",
     "predict",
     "explain",
