@@ -7,12 +7,13 @@ task. There a share of exactly one half is a mention and a positive; here the sc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from modwright.errors import UsageError
+from modwright.evaluation.bias_areas import OTHERS, BiasStatistics, named
 from modwright.evaluation.bias_results import (
     GAPS,
     POWER,
@@ -22,13 +23,13 @@ from modwright.evaluation.bias_results import (
     IdentityBias,
     LabelBias,
 )
-from modwright.evaluation.binary import Metric, Sample
-from modwright.evaluation.measuring import Bootstrapped, Statistics
-from modwright.evaluation.rates import FlagRates, Separation, gap, power_mean, stacked
+from modwright.evaluation.binary import Metric
+from modwright.evaluation.measuring import Bootstrapped
+from modwright.evaluation.rates import Separation, power_mean, stacked
 from modwright.evaluation.resampling import RESAMPLES, SEED, Interval, Resampler
 from modwright.evaluation.samples import KnownRows, samples_of
 from modwright.evaluation.scored import ScoredSplit
-from modwright.schema import FloatArray
+from modwright.schema import BoolArray, FloatArray
 
 __all__ = ["BiasMetric", "Identity", "IdentityBias", "LabelBias", "evaluate_bias"]
 
@@ -62,82 +63,46 @@ def evaluate_bias(
 
 
 @dataclass(frozen=True, slots=True)
-class _Side:
-    """One label's areas and rates for one identity while they are measured.
+class _Measured:
+    """One label while it is measured.
 
     Attributes:
-        evidence: rows that mention it (positives, negatives), and that do not (positives, negatives).
-        here, there: the rates of the rows that mention it, and of those that do not.
+        evidence: per identity, rows that mention it (positives, negatives) and that do not (positives, negatives).
     """
-
-    identity: str
-    evidence: tuple[int, int, int, int]
-    areas: Mapping[str, Bootstrapped[Statistics]]
-    here: Bootstrapped[Statistics]
-    there: Bootstrapped[Statistics]
-
-    @classmethod
-    def of(cls, identity: Identity, rows: KnownRows) -> _Side:
-        known = rows.known & identity.known
-        inside, outside = known & identity.mentioned, known & ~identity.mentioned
-        yes = np.zeros(len(known), dtype=np.bool_)
-        if rows.sample is not None:
-            yes[rows.known] = rows.sample.positives
-        chosen = {
-            BiasMetric.SUBGROUP: inside,
-            BiasMetric.BPSN: (inside & ~yes) | (outside & yes),
-            BiasMetric.BNSP: (inside & yes) | (outside & ~yes),
-        }
-        one, two, three, four = (
-            int(part.sum()) for part in (inside & yes, inside & ~yes, outside & yes, outside & ~yes)
-        )
-        return cls(
-            identity=identity.name,
-            evidence=(one, two, three, four),
-            areas={str(metric): _measured(rows.within(part), _separation) for metric, part in chosen.items()},
-            here=_measured(rows.within(inside), _rates),
-            there=_measured(rows.within(outside), _rates),
-        )
-
-    def found(self) -> IdentityBias:
-        """Gather what was measured."""
-        rates = {name: self.here.interval(name) for name in GAPS}
-        return IdentityBias(
-            self.identity,
-            *self.evidence,
-            metrics={metric: area.interval(Metric.ROC_AUC) for metric, area in self.areas.items()} | rates,
-            others={name: self.there.interval(name) for name in GAPS},
-            gaps={name: gap(self.here, self.there, name) for name in GAPS},
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    """One label while it is measured."""
 
     target: str
     label: str
-    overall: Bootstrapped[Statistics]
-    sides: tuple[_Side, ...]
+    identities: Sequence[Identity]
+    evidence: tuple[tuple[int, int, int, int], ...]
+    overall: Bootstrapped[Separation]
+    figures: Bootstrapped[BiasStatistics]
 
     @classmethod
     def of(cls, target: str, label: str, rows: KnownRows, identities: Sequence[Identity]) -> _Measured:
-        sides = tuple(_Side.of(identity, rows) for identity in identities)
-        return cls(target, label, _measured(rows, _separation), sides)
+        known, sample = rows.known, rows.sample
+        here = [Identity(one.name, one.mentioned[known], one.known[known]) for one in identities]
+        positives = np.zeros(0, dtype=np.bool_) if sample is None else sample.positives
+        separation = None if sample is None else Separation(sample.scores, positives)
+        return cls(
+            target=target,
+            label=label,
+            identities=identities,
+            evidence=tuple(_evidence(one, positives) for one in here),
+            overall=Bootstrapped(known, separation),
+            figures=Bootstrapped(known, None if sample is None else BiasStatistics(sample, here)),
+        )
 
     def take(self, counts: FloatArray) -> None:
         """Add resamples, given as counts (R, N)."""
         self.overall.take(counts)
-        for side in self.sides:
-            for measured in (*side.areas.values(), side.here, side.there):
-                measured.take(counts)
+        self.figures.take(counts)
 
     def bias(self) -> LabelBias:
         """Gather what was measured, with means over the identities that have enough evidence."""
-        found = tuple(side.found() for side in self.sides)
-        counted = [side for side, one in zip(self.sides, found, strict=True) if one.ranked]
+        found = tuple(self._identity(place) for place in range(len(self.identities)))
+        counted = [place for place, one in enumerate(found) if one.ranked]
         overall, n = self.overall.interval(Metric.ROC_AUC), self.overall.n
-        means = {str(metric): _mean([side.areas[metric] for side in counted]) for metric in BiasMetric}
+        means = {str(metric): self._mean(counted, metric) for metric in BiasMetric}
         parts = [(self.overall.values.get(Metric.ROC_AUC, np.nan), self.overall.resampled(Metric.ROC_AUC))]
         value, resampled = _sum([*parts, *means.values()])
         return LabelBias(
@@ -149,32 +114,57 @@ class _Measured:
             identities=found,
         )
 
+    def _identity(self, place: int) -> IdentityBias:
+        positives, negatives, other_positives, other_negatives = self.evidence[place]
+        rows, others = positives + negatives, other_positives + other_negatives
+        resting = {
+            BiasMetric.SUBGROUP: rows,
+            BiasMetric.BPSN: negatives + other_positives,
+            BiasMetric.BNSP: positives + other_negatives,
+        }
+        metrics = {str(metric): self._interval(place, metric, n) for metric, n in resting.items()}
+        return IdentityBias(
+            self.identities[place].name,
+            *self.evidence[place],
+            metrics=metrics | {name: self._interval(place, name, rows) for name in GAPS},
+            others={name: self._interval(place, OTHERS + name, others) for name in GAPS},
+            gaps={name: self._gap(place, name, rows) for name in GAPS},
+        )
 
-def _mean(areas: Sequence[Bootstrapped[Statistics]]) -> tuple[float, FloatArray]:
-    """Return the generalised mean of areas, and of each resample (R,); NaN and (0,) without any."""
-    if not areas:
-        return np.nan, np.full(0, np.nan)
-    values = np.array([area.values.get(Metric.ROC_AUC, np.nan) for area in areas])
-    resampled = stacked([area.resampled(Metric.ROC_AUC) for area in areas])
-    return float(power_mean(values, POWER)), power_mean(resampled, POWER)
+    def _value(self, place: int, figure: str) -> tuple[float, FloatArray]:
+        """Return a figure and its resamples (R,)."""
+        name = named(place, figure)
+        return self.figures.values.get(name, np.nan), self.figures.resampled(name)
+
+    def _interval(self, place: int, figure: str, n: int) -> Interval:
+        return Interval.of(*self._value(place, figure), n)
+
+    def _gap(self, place: int, figure: str, n: int) -> Interval:
+        (here, around_here), (there, around_there) = (
+            self._value(place, name) for name in (figure, OTHERS + figure)
+        )
+        return Interval.of(here - there, around_here - around_there, n)
+
+    def _mean(self, counted: Sequence[int], metric: str) -> tuple[float, FloatArray]:
+        """Return the generalised mean over identities, and of each resample (R,); NaN and (0,) without any."""
+        if not counted:
+            return np.nan, np.full(0, np.nan)
+        found = [self._value(place, metric) for place in counted]
+        values = np.array([value for value, _ in found])
+        return float(power_mean(values, POWER)), power_mean(stacked([around for _, around in found]), POWER)
+
+
+def _evidence(identity: Identity, positives: BoolArray) -> tuple[int, int, int, int]:
+    inside, outside = identity.known & identity.mentioned, identity.known & ~identity.mentioned
+    parts = (inside & positives, inside & ~positives, outside & positives, outside & ~positives)
+    first, second, third, fourth = (int(part.sum()) for part in parts)
+    return first, second, third, fourth
 
 
 def _sum(parts: Sequence[tuple[float, FloatArray]]) -> tuple[float, FloatArray]:
     """Return the weighted sum of values and of their resamples (R,); undefined where one of them is."""
     value = WEIGHT * sum(value for value, _ in parts)
     return value, np.asarray(WEIGHT * stacked([around for _, around in parts]).sum(axis=0), dtype=np.float64)
-
-
-def _measured(rows: KnownRows, of: Callable[[Sample], Statistics]) -> Bootstrapped[Statistics]:
-    return Bootstrapped(rows.known, None if rows.sample is None else of(rows.sample))
-
-
-def _separation(sample: Sample) -> Statistics:
-    return Separation(sample.scores, sample.positives)
-
-
-def _rates(sample: Sample) -> Statistics:
-    return FlagRates(sample.flagged, sample.positives)
 
 
 def _check(split: ScoredSplit, identities: Sequence[Identity]) -> None:
