@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modwright.evaluation.calibration import TargetCalibration
-from modwright.evaluation.thresholds import OperatingPoint
+from modwright.evaluation.decisions import Decisions
 from modwright.models.normalise import Normaliser
 from modwright.models.normalised import NormalisedClassifier
 from modwright.schema import text_input
-from modwright.testing import MODERATION, TINY_SCHEMA, WordClassifier
+from modwright.testing import TINY_SCHEMA, WordClassifier
 from modwright.training.events import Stage, follow
 from modwright.training.fitted import HELD_OUT, OUT_OF_FOLD, Fitted, Unseen
 from modwright.training.normalised import fit_normalised
@@ -19,6 +18,7 @@ from modwright.training.rows import TrainingRows
 TEXTS = ["a d0nk3y", "a plain goose", "a d\u200bonkey", "a donkey"]
 READ = ["a donkey", "a plain goose", "a donkey", "a donkey"]
 NORMALISER = Normaliser(("invisible", "leetspeak"))
+DECISIONS = object.__new__(Decisions)  # nobody looks into them
 
 
 def rows_of(texts):
@@ -32,9 +32,7 @@ def trainer(seen, held=None, name=OUT_OF_FOLD):
         seen.append((rows, validation))
         yield Stage("train")
         unseen = validation if validation is not None else rows if held is None else rows.take(held)
-        point = OperatingPoint("default", "", {MODERATION.name: {"insult": 0.5, "threat": 0.5}, "tone": {}})
-        calibration = {target.name: TargetCalibration.identity(target) for target in TINY_SCHEMA}
-        return Fitted(WordClassifier(), calibration, point, Unseen(name, unseen, {}))
+        return Fitted(WordClassifier(), DECISIONS, Unseen(name, unseen, {}))
 
     return train
 
@@ -73,6 +71,7 @@ def test_unseen_validation_rows_are_the_ones_given():
 def test_the_model_reads_normalised_texts():
     fitted, _ = run(rows_of(TEXTS))
     assert isinstance(fitted.classifier, NormalisedClassifier)
+    assert fitted.decisions is DECISIONS
     scores = fitted.classifier.predict_proba([text_input(text) for text in TEXTS]).values["moderation"][:, 0]
     assert scores.tolist() == pytest.approx([0.9, 0.9, 0.9, 0.9])
 

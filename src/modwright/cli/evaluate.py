@@ -71,6 +71,9 @@ def command(
             "--terms", metavar="FILE", help="Terms that name identities: a file, or 'identities-en'."
         ),
     ] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Also disguised texts and harmless ones in other scripts.")
+    ] = False,
     against: Against = None,
     key_env: KeyVariable = None,
     ask_timeout: TimeoutS = 60.0,
@@ -91,6 +94,7 @@ def command(
     asking = against_options(wire_options(key_env, ask_timeout, ask_parallel), ask_rows, their_label)
     measurements: list[Measurement] = [
         *parts_measurements(by or (), identity or (), terms),
+        *robustness_measurements(robustness),
         *against_measurements(against, asking),
     ]
     options = EvaluateOptions(artifact, data, out, tuple(split or ()), resamples, tuple(measurements), errors)
@@ -117,6 +121,13 @@ def parts_measurements(by: Sequence[str], identities: Sequence[str], terms: str 
 
     wanted: list[Measurement] = [MeasureSlices(tuple(by))] if by else []
     return [*wanted, MeasureBias.of(identities, terms)] if identities or terms else wanted
+
+
+def robustness_measurements(wanted: bool) -> list[Measurement]:
+    """Return every disguise and the shipped sentences of other scripts, where that is wanted."""
+    from modwright.pipeline.robustness import MeasureRobustness
+
+    return [MeasureRobustness()] if wanted else []
 
 
 def evaluate(options: EvaluateOptions, view: RunView) -> EvaluationResult:
