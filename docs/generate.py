@@ -26,7 +26,18 @@ from modwright.settings import Settings
 REFERENCE = Path(__file__).parent / "reference"
 #: Commands on the page in the order of the road.
 _ORDER = (
-    *("quickstart", "data", "train", "import", "experiment", "evaluate", "predict", "serve", "worker"),
+    *(
+        "quickstart",
+        "data",
+        "train",
+        "import",
+        "experiment",
+        "evaluate",
+        "flagged",
+        "predict",
+        "serve",
+        "worker",
+    ),
     *("files", "jobs", "models", "keys", "projects", "bases"),
 )
 NOTICE = "<!-- Written by docs/generate.py; edit the code instead. -->\n\n"

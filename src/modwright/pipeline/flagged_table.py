@@ -58,7 +58,8 @@ def notes(found: Flagged) -> list[str]:
     told = []
     for judge in found.judges:
         unknown = sum(1 for value in judge.flagged if value != value)
-        silent = f"; no verdict on {count(unknown)} answers, which are left out" if unknown else ""
+        many = "1 answer, which is" if unknown == 1 else f"{count(unknown)} answers, which are"
+        silent = f"; no verdict on {many} left out" if unknown else ""
         failed = ", ".join(f"{count(rows)} {kind}" for kind, rows in judge.failures.items())
         told.append(f"{judge.name} is {judge.what}{silent}{f' ({failed})' if failed else ''}.")
     if any(rows < MIN_EVIDENCE for rows in found.models.values()):
