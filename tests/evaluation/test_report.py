@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import re
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
+from modwright.evaluation.explorer import explorers
 from modwright.evaluation.metrics import evaluate_split
-from modwright.evaluation.report import render_report
+from modwright.evaluation.report import MOST_DRAWN, Report, report_html
+from modwright.evaluation.report_forms import report_json, report_markdown
+from modwright.evaluation.resampling import Interval
+from modwright.evaluation.scored import scored_split
+from modwright.evaluation.sections import Figure, Section, Table
 from modwright.evaluation.thresholds import choose_thresholds
-from modwright.evaluation.thresholds import flags as flagged_by
-from modwright.schema import Schema, Target, TargetKind
+from modwright.evaluation.worst import worst_errors
+from modwright.render.svg import Plot, picture
+from modwright.schema import Schema, Target, TargetKind, pair_input, text_input
 
 HOSTILE = "<script>alert(1)</script>"
 REVERSED = "abc\u202edcba"
-VOID = {"meta", "br", "line", "circle", "rect", "polyline", "polygon"}
+VOID = {"meta", "br", "input", "line", "circle", "rect", "polyline", "polygon"}
 
 
 class Page(HTMLParser):
@@ -48,7 +57,7 @@ class Page(HTMLParser):
             self.bdi.append(data)
 
 
-def rendered(
+def made(
     labels=("insult", "threat", "rare"),
     title="a model",
     facts=None,
@@ -56,7 +65,12 @@ def rendered(
     split="test",
     target="moderation",
     fitted_on=(),
+    text="you are a silly goose",
+    sections=(),
+    errors=50,
+    point_name="default",
 ):
+    """A report of random scores whose labels follow from them, so that they are calibrated."""
     multi = Target.create(target, TargetKind.MULTI_LABEL, [*labels, "safe"])
     single = Target.create("tone", TargetKind.SINGLE_LABEL, ["safe", "dismissive", "rude", "hostile"])
     schema = Schema((multi, single))
@@ -66,9 +80,44 @@ def rendered(
     values[target][:, len(labels) - 1] = np.arange(n) < 3
     values["tone"] = np.eye(4)[scores["tone"].argmax(1)]
     point = choose_thresholds(schema, scores, values)
-    flags = {t.name: flagged_by(t, scores[t.name], point.thresholds[t.name]) for t in schema}
-    evaluation = evaluate_split(schema, scores, values, flags, resamples=40)
-    return render_report(title, {split: evaluation}, schema, point, facts or {}, fitted_on)
+    inputs = [pair_input("what am I", text) if row % 2 else text_input(text) for row in range(n)]
+    scored = scored_split(split, schema, inputs, values, scores, point)
+    evaluation = evaluate_split(schema, scores, values, scored.flagged, resamples=40)
+    points = {point_name: point}
+    bands = {target: {labels[0]: (0.2, 0.8)}}
+    return Report(
+        title=title,
+        schema=schema,
+        evaluations={split: evaluation},
+        point=point,
+        points=points,
+        facts=facts or {},
+        fitted_on=fitted_on,
+        explorers=explorers(scored, {name: one.thresholds for name, one in points.items()}, bands),
+        sections=sections,
+        errors=worst_errors([scored], errors),
+        notes=(f"{title}: a note",),
+    )
+
+
+def rendered(**parts):
+    return report_html(made(**parts))
+
+
+def a_section(text):
+    """A section that holds a text wherever it may stand."""
+    plot = Plot(text, "share")
+    drawing = picture(plot.width, plot.height, text, plot.axes())
+    figures = Table(
+        text,
+        (text, "rows", "F1"),
+        ((text, 20, Interval(0.5, 0.4, 0.6, 20)), ("b", 3, None)),
+        text,
+        ("F1",),
+        (1,),
+    )
+    texts = Table(text, ("text",), ((text,),), hidden=True)
+    return Section("slices", text, text, (figures, texts), (Figure(text, drawing, text),), (text,), text)
 
 
 def test_it_parses_and_holds_every_label_target_split_and_drawing():
@@ -95,10 +144,28 @@ def test_it_parses_and_holds_every_label_target_split_and_drawing():
     ) + sum(name == "aria-hidden" for name, _ in page.attributes)
 
 
-def test_it_loads_nothing_and_runs_nothing():
+def test_it_loads_nothing_and_runs_only_the_script_whose_hash_it_names():
     html = rendered(facts={"Source": "https://example.org/data", "Mail": "javascript:alert(1)"})
     page = Page(html)
-    assert not {"script", "link", "img", "iframe", "object", "embed", "form", "base"} & set(page.tags)
+    assert not {"link", "img", "iframe", "object", "embed", "form", "base"} & set(page.tags)
+    data, script = re.findall(r"<script[^>]*>(.*?)</script>", html, re.DOTALL)
+    json.loads(data)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)[1]
+    assert policy == (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+    for forbidden in (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacent",
+        "document.write",
+        "eval(",
+        "Function(",
+        "fetch(",
+        "import(",
+    ):
+        assert forbidden not in script
     for name, value in page.attributes:
         assert name not in ("src", "srcset", "xlink:href", "action")
         assert not name.startswith("on")
@@ -106,7 +173,6 @@ def test_it_loads_nothing_and_runs_nothing():
             assert value.startswith("#")
     assert "url(" not in html
     assert "@import" not in html
-    assert "default-src 'none'; style-src 'unsafe-inline'" in html
 
 
 def test_links_lead_to_places_that_exist_once():
@@ -116,33 +182,45 @@ def test_links_lead_to_places_that_exist_once():
     assert {value[1:] for name, value in page.attributes if name == "href"} <= set(ids)
 
 
-@pytest.mark.parametrize("place", ["labels", "title", "split", "target", "facts"])
-def test_hostile_names_are_inert(place):
+@pytest.mark.parametrize(
+    "place", ["labels", "title", "split", "target", "facts", "text", "sections", "point_name"]
+)
+def test_hostile_names_and_texts_are_inert(place):
     given = {place: HOSTILE}
     if place == "labels":
-        given = {"labels": (HOSTILE, 'x" onload="alert(1)', "{{ 7*7 }}", "rare")}
+        given = {"labels": (HOSTILE, 'x" onload="alert(1)', "{{ 77*77 }}", "rare")}
     if place == "facts":
         given = {"facts": {HOSTILE: {HOSTILE: [HOSTILE, HOSTILE]}}}
+    if place == "sections":
+        given = {"sections": (a_section(HOSTILE),)}
     if place == "target":
         given = {"target": "<script>alert(1)"}  # a target's name holds no slash
     html = rendered(**given)
     page = Page(html)
-    assert "<script" not in html
+    assert page.tags.count("script") == 2
+    assert "<script>alert" not in html
     assert "alert(1)" in html
+    assert not re.search(r"(?<!\\)<script", report_markdown(made(**given)))
     assert not [name for name, _ in page.attributes if name.startswith("on")]
-    assert "49" not in page.bdi
+    assert "5929" not in html
 
 
-@pytest.mark.parametrize("place", ["labels", "title", "split", "target", "facts"])
+@pytest.mark.parametrize(
+    "place", ["labels", "title", "split", "target", "facts", "text", "sections", "point_name"]
+)
 def test_direction_overrides_are_shown_instead_of_obeyed(place):
     given = {place: REVERSED}
     if place == "labels":
         given = {"labels": (REVERSED, "rare")}
     if place == "facts":
         given = {"facts": {REVERSED: REVERSED}}
+    if place == "sections":
+        given = {"sections": (a_section(REVERSED),)}
     html = rendered(**given)
     assert "\u202e" not in html
+    assert "\\u202e" not in html
     assert "abc⟨U+202E⟩dcba" in Page(html).bdi
+    assert "\u202e" not in report_markdown(made(**given))
 
 
 def test_a_lone_surrogate_can_be_written():
@@ -188,3 +266,69 @@ def test_without_rows_it_says_so():
     Page(html)
     assert "No row of this split is labelled for this target" in html
     assert "nan" not in html.lower().replace("finance", "")
+
+
+def test_a_section_stands_in_every_form():
+    report = made(sections=(a_section("by length"),))
+    html, text, data = report_html(report), report_markdown(report), report_json(report)
+    page = Page(html)
+    assert '<a href="#x1"><bdi>by length</bdi></a>' in html
+    assert page.bdi.count("by length") >= 8
+    assert '<tr class="thin"><th scope="row"><bdi>b</bdi></th>' in html
+    assert "| by length | 20 | 0.50 (0.40–0.60) |" in text
+    assert "| b | 3 | – |" in text
+    assert data["sections"]["slices"]["tables"][0]["rows"][0][2] == {
+        "value": 0.5,
+        "low": 0.4,
+        "high": 0.6,
+        "n": 20,
+    }
+    assert data["summary"]["headlines"] == ["by length"]
+
+
+def test_texts_are_closed_and_only_in_the_html_form():
+    report = made(text="you are a silly goose")
+    html = report_html(report)
+    for found in re.finditer("silly goose", html):
+        before = html[: found.start()]
+        assert before.rindex("<details") > before.rindex("</details") if "</details" in before else True
+    assert "<details open" not in html
+    assert "silly goose" in html
+    assert "goose" not in report_markdown(report)
+    assert "goose" not in json.dumps(report_json(report))
+    assert "goose" not in rendered(errors=0)
+    assert 'id="errors"' not in rendered(errors=0)
+
+
+def test_the_json_form_is_whole_and_the_markdown_is_a_table_row_per_label():
+    report = made()
+    data = json.loads(json.dumps(report_json(report), allow_nan=False))
+    assert data["metrics"]["splits"]["test"]["moderation"]["insult"]["f1"]["n"] == 150
+    assert [one["label"] for one in data["explorers"]] == [
+        "insult",
+        "threat",
+        "rare",
+        "dismissive",
+        "rude",
+        "hostile",
+    ]
+    assert data["errors"][0]["rows"][0]["id"]
+    text = report_markdown(report)
+    assert text.startswith("# a model\n")
+    assert "deserve a flag. The model flags" in text
+    assert sum(line.startswith("| test | moderation |") for line in text.splitlines()) >= 4
+    assert "- a model: a note" in text
+
+
+def test_with_very_many_labels_those_with_the_least_evidence_are_not_drawn():
+    labels = tuple(f"label {number}" for number in range(MOST_DRAWN + 10))
+    html = rendered(labels=labels, n=60)
+    assert html.count('aria-label="Reliability diagram') == MOST_DRAWN
+    assert "labels with less evidence are not drawn" in html
+    assert len(html) < 5_000_000
+
+
+def test_without_an_explorer_there_is_no_script():
+    html = rendered(n=0)
+    assert "<script" not in html
+    assert "script-src" not in html

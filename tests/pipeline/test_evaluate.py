@@ -14,6 +14,7 @@ from modwright.data.columnar import pl
 from modwright.data.dataset import make_dataset
 from modwright.errors import ArtifactError, DataError, NotFoundError, SchemaError, UsageError
 from modwright.evaluation.metrics import Metric
+from modwright.evaluation.sections import Section
 from modwright.pipeline.evaluate import Finding, evaluate
 from modwright.pipeline.rows import aligned_rows
 from modwright.schema import Schema, Target, TargetKind
@@ -115,20 +116,21 @@ def test_training_and_evaluating_agree(evaluated, trained):
 def test_the_report_needs_nothing_else(evaluated):
     result, _ = evaluated
     html = result.report.read_text()
-    assert not re.search(r"<(script|link|iframe|object|embed)\b", html, re.IGNORECASE)
+    assert not re.search(r"<(link|iframe|object|embed)\b", html, re.IGNORECASE)
     assert not re.search(r"(src|href)\s*=\s*[\"']?(?![\"'#]|data:)", html, re.IGNORECASE)
     assert "@import" not in html
     assert not re.search(r"url\((?![\"']?(#|data:))", html)
     for label in ("insult", "threat", "rude"):
         assert label in html
-    assert {path.name for path in result.report.parent.iterdir()} == {"metrics.json", "report.html"}
+    assert [path.name for path in result.files] == ["metrics.json", "report.html", "report.json", "report.md"]
+    assert {path.name for path in result.report.parent.iterdir()} == {path.name for path in result.files}
 
 
 def test_the_same_again_gives_the_same_bytes(evaluated, trained, dataset, settings, tmp_path):
     first, _ = evaluated
     again = evaluate(trained.folder, dataset, tmp_path, settings)
-    assert again.metrics.read_bytes() == first.metrics.read_bytes()
-    assert again.report.read_bytes() == first.report.read_bytes()
+    for one, other in zip(again.files, first.files, strict=True):
+        assert one.read_bytes() == other.read_bytes()
 
 
 def test_labels_in_another_order(evaluated, trained, dataset, settings, tmp_path):
@@ -248,13 +250,18 @@ def test_a_measurement_sees_the_scored_splits_and_its_figures_stand_beside(
 
     def measure_more(proof):
         seen.append(proof)
-        return Finding("more", {"rows": len(proof.splits["test"])}, notes=("looked twice",))
+        told = Section("more", "Something more", "How many rows.")
+        return Finding("more", {"rows": len(proof.splits["test"])}, [told], notes=("looked twice",))
 
     frames = {"test": dataset.splits["test"].with_columns(pl.Series("age", range(40)))}
     other = make_dataset(dataset.schema, frames, {})
     result = evaluate(trained.folder, other, tmp_path, settings, resamples=0, measurements=[measure_more])
     assert read(result)["more"] == {"rows": 40}
     assert result.notes == ("looked twice",)
+    data = json.loads(result.files[2].read_text())
+    assert data["sections"]["more"]["title"] == "Something more"
+    for path in result.files[1:]:
+        assert "Something more" in path.read_text()
     split = seen[0].splits["test"]
     assert set(split.columns) == {"source", "age"}
     assert split.column("age") == list(range(40))
@@ -273,3 +280,16 @@ def test_what_training_knows_is_not_scored_again(trained, dataset, settings, tmp
     )
     assert told == []
     assert result.evaluations["test"] is trained.known["test"].evaluation
+
+
+def test_the_report_knows_every_operating_point_and_band_and_no_text_if_none_is_wanted(
+    trained, dataset, engine, settings, tmp_path
+):
+    result = evaluate(trained.folder, dataset, tmp_path, settings, splits=["test"], resamples=0, errors=0)
+    data = json.loads(result.files[2].read_text())
+    insult = next(one for one in data["explorers"] if one["label"] == "insult")
+    assert set(insult["points"]) == set(engine.operating_points) == set(data["operating_points"])
+    assert data["errors"] == []
+    html = result.report.read_text()
+    for text in dataset.splits["test"]["text"].to_list():
+        assert text not in html

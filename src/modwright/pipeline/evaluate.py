@@ -16,10 +16,11 @@ from modwright.data.dataset import Dataset
 from modwright.data.options import TRAIN
 from modwright.errors import DataError, UsageError
 from modwright.evaluation.metrics import SplitEvaluation, evaluate_split, metrics_json
-from modwright.evaluation.report import render_report
 from modwright.evaluation.scored import ScoredSplit, scored_split
+from modwright.evaluation.worst import MOST_ERRORS
 from modwright.files import write_text_atomic
 from modwright.pipeline.proof import Checked, Finding, Measurement, Proof, ScoringProgress
+from modwright.pipeline.reporting import made_report, write_report
 from modwright.pipeline.rows import Aligned, Columns, aligned_rows, training_split
 from modwright.recipe import FrozenRecipe, ImportRecipe, KeptRecipe, load_kept_recipe
 from modwright.schema import FloatArray, Input
@@ -27,7 +28,6 @@ from modwright.serving.engine import DEFAULT_OPERATING_POINT, Engine
 from modwright.settings import Settings
 from modwright.training.rows import TrainingRows
 
-REPORT = "report.html"
 #: Inputs scored between two reports of progress.
 _CHUNK = 256
 
@@ -53,13 +53,26 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationResult:
-    """What an evaluation wrote, and what it found per split and per further measurement."""
+    """What an evaluation wrote, and what it found per split and per further measurement.
 
-    metrics: Path
-    report: Path
+    Attributes:
+        files: metrics.json, and the report as HTML, JSON and Markdown.
+    """
+
+    files: tuple[Path, ...]
     evaluations: dict[str, SplitEvaluation]
     notes: tuple[str, ...]
-    findings: tuple[Finding, ...] = field(default=())
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def metrics(self) -> Path:
+        """Return the path of metrics.json."""
+        return self.files[0]
+
+    @property
+    def report(self) -> Path:
+        """Return the path of the HTML report."""
+        return self.files[1]
 
 
 def evaluate(
@@ -72,18 +85,20 @@ def evaluate(
     resamples: int | None = None,
     known: Mapping[str, Known] | None = None,
     measurements: Sequence[Measurement] = (),
+    errors: int = MOST_ERRORS,
     progress: ScoringProgress | None = None,
 ) -> EvaluationResult:
-    """Score a dataset's splits with an artifact and write metrics.json and report.html.
+    """Score a dataset's splits with an artifact and write metrics.json and the report: report.html, .json and .md.
 
     Args:
         artifact_folder: verified on load.
         dataset: with at least one target in common with the model.
-        out: folder of the two files, made if needed.
+        out: folder of the files, made if needed.
         splits: those to judge; without any, every split but `train`, or all if there is no other.
         resamples: bootstrap resamples, the recipe's if None.
         known: splits that training has just judged with this very model; they are not scored again.
         measurements: what is measured besides, in the order of the report.
+        errors: at most so many texts that are judged wrongly are shown in report.html; none of them elsewhere.
         progress: told split, rows scored and rows in all.
 
     Raises:
@@ -131,12 +146,9 @@ def evaluate(
         artifact, recipe, resamples, {"rows": {name: len(dataset.split(name)) for name in chosen}}, notes
     )
     write_metrics(out / METRICS, evaluations, artifact, notes, findings)
-    point = engine.operating_point(DEFAULT_OPERATING_POINT)
-    html = render_report(
-        f"Evaluation of {artifact_folder.name}", evaluations, artifact.schema, point, facts, fitted_on
-    )
-    write_text_atomic(out / REPORT, html)
-    return EvaluationResult(out / METRICS, out / REPORT, evaluations, tuple(notes), findings)
+    report = made_report(proof, evaluations, facts, notes, findings, most_errors=errors)
+    files = (out / METRICS, *write_report(out, report))
+    return EvaluationResult(files, evaluations, tuple(notes), findings)
 
 
 def _aligned(dataset: Dataset, name: str, artifact: Artifact) -> Aligned:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup, escape
 
+from modwright.render.words import shown
 from modwright.schema import FloatArray
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 8.0, 10.0, 40.0
@@ -21,18 +22,22 @@ Attribute = str | float | int
 
 
 def element(name: str, *children: str | Markup, **attributes: Attribute) -> Markup:
-    """Return one element, text and values escaped; the keyword ``x_y`` is ``x-y``, ``class_`` ``class``."""
+    """Return one element, the keyword ``x_y`` being ``x-y`` and ``class_`` ``class``.
+
+    Text and values are escaped, and what would reorder them is shown by its code.
+    """
     named = {key.rstrip("_").replace("_", "-"): escape(_text(value)) for key, value in attributes.items()}
     head = " ".join([name, *(f'{key}="{value}"' for key, value in named.items())])
     if not children:
         return Markup(f"<{head}/>")
-    return Markup(f"<{head}>{''.join(escape(child) for child in children)}</{name}>")
+    inside = [child if isinstance(child, Markup) else escape(shown(child)) for child in children]
+    return Markup(f"<{head}>{''.join(inside)}</{name}>")
 
 
 def _text(value: Attribute) -> str:
     """Return numbers with at most two decimals and no exponent, so that the same data give the same bytes."""
     if isinstance(value, str):
-        return value
+        return shown(value)
     text = f"{value:.2f}".rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text
 
