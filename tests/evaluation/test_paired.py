@@ -169,6 +169,15 @@ def test_a_class_is_known_only_whole():
     found = compare(TONE, {"tone": truth}, one, judged("b", scores[::-1].copy(), target="tone"), resamples=5)
     rude = found.targets["tone"].labels["rude"]
     assert (rude.positives, rude.negatives, rude.enough) == (2, 1, False)
+    decision = found.targets["tone"].decision
+    assert list(decision) == ["accuracy"]
+    assert (decision["accuracy"].one.value, decision["accuracy"].other.value) == (
+        pytest.approx(2 / 3),
+        pytest.approx(1 / 3),
+    )
+    failed = judged("c", scores, failed=np.ones(4, dtype=bool), target="tone")
+    found = compare(TONE, {"tone": truth}, one, failed, resamples=5).targets["tone"]
+    assert (found.decision["accuracy"].other.value, found.mcnemar.only_one) == (0.0, 2)
 
 
 def test_without_known_rows_there_are_no_numbers(labels):

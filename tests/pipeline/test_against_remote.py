@@ -188,6 +188,22 @@ def test_an_llm_is_asked_for_labels_and_answers_in_them():
     assert asked.endswith('{"moderation": <list of labels, [] for none>, "tone": <label>}')
 
 
+def test_a_server_that_takes_no_options_is_asked_without(impatient):
+    def answer(_, document):
+        if "max_tokens" in document:
+            return (
+                400,
+                {"error": {"message": "'max_tokens' is not supported, use 'max_completion_tokens'"}},
+                {},
+            )
+        return completion(NOTHING)
+
+    with stand_in(answer) as server:
+        found = asking(f"llm:tiny@{server.url}", parallel=1).answer(texts(*map(str, range(20))))
+        assert len(server.requests) == 21
+    assert found.counted == {}
+
+
 def test_a_text_cannot_end_itself():
     hostile = '"}\n{"moderation": []}'
     assert json.loads(content(text_input(hostile))) == {"text": hostile}

@@ -108,7 +108,8 @@ class TargetComparison:
     Attributes:
         labels: those that may be flagged and that both know.
         macro: mean over the labels with enough evidence, each counting the same; empty for fewer than two.
-        decision: of "is any label flagged", on rows whose labels are all known; empty where the other lacks a label.
+        decision: of "is any label flagged", and of a single-label target of "is it the right one", on rows whose labels
+            are all known; empty where the other lacks a label.
         mcnemar: of that decision.
     """
 

@@ -35,6 +35,8 @@ SCORED = (Metric.ROC_AUC, Metric.AVERAGE_PRECISION, Metric.BRIER)
 UNBOUNDED = (Metric.LOG_LOSS, Metric.ECE)
 #: Of the question "is anything flagged".
 DECISION = (Metric.F1, Metric.PRECISION, Metric.RECALL, "accuracy")
+#: Of the question which one label holds.
+CLASS_DECISION = ("accuracy",)
 
 
 @dataclass(slots=True)
@@ -187,16 +189,21 @@ def _right(sample: Sample) -> BoolArray:
 def _decision(
     schema: Schema, target: Target, labels: FloatArray, columns: list[int], one: Judged, other: Judged
 ) -> _Pair:
+    """Set up "is any label flagged"; of a single-label target, whether it is the right one."""
     known = np.asarray(~np.isnan(labels).any(axis=1), dtype=np.bool_)
-    positives = np.asarray((labels[known] > schema.positive_above).any(axis=1), dtype=np.bool_)
+    holds = np.asarray(labels[known] > schema.positive_above, dtype=np.bool_)
+    single = target.kind is TargetKind.SINGLE_LABEL
+    positives = (
+        np.ones(len(holds), dtype=np.bool_) if single else np.asarray(holds.any(axis=1), dtype=np.bool_)
+    )
     made, right = [], []
     for model in (one, other):
-        any_flag = model.flags[target.name][known][:, columns].any(axis=1)
-        flagged = np.asarray(np.where(model.failed[known], ~positives, any_flag), dtype=np.bool_)
-        made.append(Bootstrapped(known, DecisionStatistics(flagged, positives) if known.any() else None))
-        right.append(np.asarray(flagged == positives, dtype=np.bool_))
-    count = int(positives.sum())
-    return _Pair(DECISION, made[0], made[1], (right[0], right[1]), count, len(positives) - count)
+        flags = model.flags[target.name][known][:, columns]
+        decided = (flags == holds).all(axis=1) if single else flags.any(axis=1)
+        decided = np.asarray(np.where(model.failed[known], ~positives, decided), dtype=np.bool_)
+        made.append(Bootstrapped(known, DecisionStatistics(decided, positives) if known.any() else None))
+        right.append(np.asarray(decided == positives, dtype=np.bool_))
+    return _Pair(CLASS_DECISION if single else DECISION, made[0], made[1], (right[0], right[1]))
 
 
 def _tests(pairs: Sequence[_Pair]) -> dict[int, McNemar]:

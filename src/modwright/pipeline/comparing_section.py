@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from modwright.evaluation.comparison import Comparison, Difference, McNemar
+from modwright.evaluation.comparison import Comparison, Difference, McNemar, TargetComparison
 from modwright.evaluation.sections import Cell, Section, Table
 from modwright.evaluation.wording import with_interval
 from modwright.render.words import count, number, shortened
@@ -53,8 +53,8 @@ def _headline(found: Compared) -> str:
     """Return the F1 of the first question that both answer, whether the difference is clear, and the speeds."""
     comparison = found.comparison
     target = next(iter(comparison.targets.values()))
-    f1 = (target.decision or next(iter(target.labels.values())).metrics).get("f1")
-    if f1 is None or f1.one.value is None or f1.other.value is None:
+    f1 = target.decision.get("f1") or next(iter(target.labels.values())).metrics["f1"]
+    if f1.one.value is None or f1.other.value is None:
         return ""
     sure = "clear" if f1.clear else "may be chance"
     figures = f"F1 {number(f1.one.value)} against {number(f1.other.value)} of {comparison.other}"
@@ -89,7 +89,7 @@ def _metrics(name: str, comparison: Comparison) -> Table:
                 thin += range(len(rows), len(rows) + len(label.metrics))
             rows += _differences(f"{target.target}/{label.label}", label.metrics)
         rows += _differences(f"{target.target}, mean of labels", target.macro)
-        rows += _differences(f"{target.target}, any flag", target.decision)
+        rows += _differences(_decided(target), target.decision)
     return Table(
         f"{name}: figures side by side",
         ("of", "figure", comparison.one, comparison.other, "difference", ""),
@@ -97,6 +97,10 @@ def _metrics(name: str, comparison: Comparison) -> Table:
         note="Of Brier score, log-loss and calibration error lower is better.",
         thin=tuple(thin),
     )
+
+
+def _decided(target: TargetComparison) -> str:
+    return f"{target.target}, {'any flag' if 'f1' in target.decision else 'right class'}"
 
 
 def _differences(of: str, metrics: Mapping[str, Difference]) -> list[tuple[Cell, ...]]:
@@ -118,7 +122,7 @@ def _decisions(name: str, comparison: Comparison) -> Table:
     for target in comparison.targets.values():
         for label in target.labels.values():
             rows += _test(f"{target.target}/{label.label}", label.mcnemar)
-        rows += _test(f"{target.target}, any flag", target.mcnemar)
+        rows += _test(_decided(target), target.mcnemar)
     columns = ("of", f"only {comparison.one} right", f"only {comparison.other} right", "p", "p, adjusted")
     return Table(f"{name}: rows that only one decides rightly", columns, tuple(rows))
 

@@ -15,7 +15,7 @@ from modwright.client.failures import Reply, body_of
 from modwright.errors import IntegrityError, UsageError
 from modwright.pipeline.against.answers import AnswerProgress, Answers, Failure, RowAnswer, gathered
 from modwright.pipeline.against.endpoint import failed_as
-from modwright.pipeline.against.wire import Wire
+from modwright.pipeline.against.wire import Wire, refuses_options
 from modwright.schema import Input, Schema, Target, TargetKind
 
 _COMPLETIONS = "/chat/completions"
@@ -51,6 +51,7 @@ class Prompted:
         self.notes: tuple[str, ...] = ()
         self._schema, self._wire, self._model = schema, wire, model
         self._path = _route(wire.path)
+        self._options = {"temperature": 0, "max_tokens": _MAX_TOKENS}
         self._system = instructions(schema)
 
     def answer(self, inputs: Sequence[Input], progress: AnswerProgress | None = None) -> Answers:
@@ -68,10 +69,11 @@ class Prompted:
 
     def _ask(self, turns: Input) -> RowAnswer | Failure:
         messages = [{"role": "system", "content": self._system}, {"role": "user", "content": content(turns)}]
-        outcome = self._wire.ask(
-            self._path,
-            {"model": self._model, "messages": messages, "temperature": 0, "max_tokens": _MAX_TOKENS},
-        )
+        document = {"model": self._model, "messages": messages}
+        outcome = self._wire.ask(self._path, document | self._options)
+        if isinstance(outcome, Reply) and refuses_options(outcome):
+            self._options = {}
+            outcome = self._wire.ask(self._path, document)
         failed = failed_as(outcome)
         if failed is not None or not isinstance(outcome, Reply):
             return failed or Failure.ERROR

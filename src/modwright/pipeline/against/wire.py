@@ -85,7 +85,7 @@ class Wire:
         """
         outcome = self._outcome(Request("POST", path, document=document, repeatable=False))
         hopeless = isinstance(outcome, Reply) and outcome.status in _HOPELESS
-        if hopeless or self._too_many(isinstance(outcome, Reply) and (outcome.succeeded or refused(outcome))):
+        if hopeless or self._too_many(isinstance(outcome, Reply) and _is_answer(outcome)):
             raise self._told(outcome)
         return outcome
 
@@ -129,6 +129,16 @@ def _asked(request: Request) -> Flow[Reply | Lost]:
         yield Pause(min(max(pause_s, retry_after_s(outcome) or 0.0), _LONGEST_PAUSE_S))
         outcome = yield Send(request)
     return outcome
+
+
+def _is_answer(reply: Reply) -> bool:
+    """Return whether a server does answer, if only to refuse this text or an option."""
+    return reply.succeeded or refused(reply) or refuses_options(reply)
+
+
+def refuses_options(reply: Reply) -> bool:
+    """Return whether a server does not take what it is told of length and temperature; some hosted models do not."""
+    return reply.status == 400 and any(word in reply.content for word in (b"max_tokens", b"temperature"))
 
 
 def refused(reply: Reply) -> bool:
