@@ -125,6 +125,21 @@ def test_evaluate_as_json(run, place):
     assert "prove nothing" in shown.replace("\n", " ")
 
 
+def test_evaluate_on_parts_of_the_rows(run, place):
+    (place / "terms.txt").write_text("bakers: bread, table\nwalkers: walk, river\n")
+    parts = ("--by", "length", "--by", "script", "--terms", "terms.txt")
+    shown = run(
+        "evaluate", "model", "data", "--out", "p", "--split", "test", "--resamples", "5", *parts
+    ).stdout
+    assert "of parts" in shown.replace("\n", " ")
+    found = json.loads((place / "p" / "metrics.json").read_text(), parse_constant=pytest.fail)
+    assert list(found["slices"]["splits"]["test"]) == ["length", "script"]
+    assert list(found["bias"]["splits"]["test"]["moderation"]["insult"]["identities"]) == [
+        "bakers",
+        "walkers",
+    ]
+
+
 def test_predict(run, place):
     (place / "in.jsonl").write_text('{"id": "a", "text": "silly goose"}\n{"text": "my garden"}\n')
     body = json.loads(run("predict", "model", "--input", "in.jsonl", "--output", "o.jsonl", "--json").stdout)
@@ -150,7 +165,7 @@ def damaged(place):
 FAILURES = {
     "unknown key, nearest table": (
         ("train", "fast", "nonsense.key=1", "--data", "data", "--out", "x"),
-        (2, "invalid_recipe", "there is no table 'nonsense'", "known: embedding, evaluation, head"),
+        (2, "invalid_recipe", "there is no table 'nonsense'", "embedding, evaluation, head"),
     ),
     "misspelt table": (
         ("train", "fast", "haed.folds=3", "--data", "data", "--out", "x"),
@@ -199,6 +214,14 @@ FAILURES = {
     "unknown split": (
         ("evaluate", "model", "data", "--out", "x", "--split", "tets"),
         (2, "not_found", "no split 'tets'", "it has train, validation, test"),
+    ),
+    "unknown column": (
+        ("evaluate", "model", "data", "--out", "x", "--by", "lenght"),
+        (2, "usage", "has no column 'lenght'", "did you mean 'length'?"),
+    ),
+    "unknown terms": (
+        ("evaluate", "model", "data", "--out", "x", "--terms", "identities-de"),
+        (2, "not_found", "identities-de: no such file of terms", "identities-en"),
     ),
     "malformed line": (
         ("predict", "model", "--input", "bad.jsonl", "--output", "x"),
@@ -250,7 +273,7 @@ def test_failures_reach_the_shell(place, case):
     [
         ("quickstart", ("--no-serve", "--port", "--json")),
         ("train", ("--data", "--out", "--replace", "--json")),
-        ("evaluate", ("--out", "--split", "--resamples", "--json")),
+        ("evaluate", ("--out", "--split", "--resamples", "--by", "--identity", "--terms", "--json")),
         ("predict", ("--input", "--output", "--operating-point", "--json")),
     ],
 )
