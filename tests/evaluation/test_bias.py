@@ -12,7 +12,7 @@ from sklearn import metrics as reference
 
 from modwright.errors import UsageError
 from modwright.evaluation.bias import BiasMetric, Identity, evaluate_bias
-from modwright.evaluation.bias_report import bias_json, bias_section, summary
+from modwright.evaluation.bias_report import bias_json, bias_section, headline
 from modwright.evaluation.rates import Rate
 from modwright.evaluation.resampling import Resampler
 from modwright.evaluation.scored import scored_split
@@ -184,6 +184,7 @@ def test_too_few_rows_are_shown_but_neither_ranked_nor_averaged():
     assert nobody.score.value is None
     assert nobody.overall.value is not None
     assert not nobody.ranking
+    assert headline({"test": [nobody]}).startswith("Too few rows mention any identity")
 
 
 def biased(n=4000, shift=0.35):
@@ -202,9 +203,9 @@ def test_a_model_that_takes_a_mention_for_the_label_is_found_out():
     assert hit.gaps[Rate.FALSE_POSITIVE].low > 0.2
     assert not fair.is_clear(Rate.FALSE_POSITIVE)
     assert [one.identity for one in found.ranking] == ["0", "1"]
-    assert summary("test", [found]) == [
-        "test: rows without 'insult' are flagged clearly more often where they mention: 0"
-    ]
+    told = "Rows without insult are clearly flagged more often where they mention: 0."
+    assert headline({"test": [found]}) == bias_section({"test": [found]}, "").headline == told
+    assert "more often on test where" in headline({"test": [found], "validation": [found]})
 
 
 def test_a_model_that_hides_the_label_behind_a_mention_is_found_out():
@@ -213,7 +214,7 @@ def test_a_model_that_hides_the_label_behind_a_mention_is_found_out():
     hit, fair = found.identities
     assert hit.metrics[BiasMetric.BNSP].high < fair.metrics[BiasMetric.BNSP].low
     assert hit.is_clear(Rate.RECALL)
-    assert summary("test", [found]) == []
+    assert headline({"test": [found]}).startswith("No mention of 2 identities is clearly flagged more often")
 
 
 def test_fair_scores_are_seldom_called_clear():

@@ -13,7 +13,7 @@ from modwright.evaluation.metrics import evaluate_split
 from modwright.evaluation.rates import Rate
 from modwright.evaluation.scored import scored_split
 from modwright.evaluation.slices import COMPARED, DECISION, differences, evaluate_slices
-from modwright.evaluation.slices_report import slices_json, slices_section, summary
+from modwright.evaluation.slices_report import headline, slices_json, slices_section
 from modwright.evaluation.slicing import Slicing, by_column
 from modwright.evaluation.thresholds import OperatingPoint
 from modwright.schema import Schema, Target, TargetKind, text_input
@@ -120,12 +120,20 @@ def test_a_part_that_is_worse_is_found_and_parts_that_are_alike_are_not():
         made == 2 * len(COMPARED) * 6 - 2 * 2
     )  # two parts, three columns a target; a decision has no ROC-AUC
     assert len(clear) <= 5  # two by chance
+    nothing = evaluate_slices(split, [slicing], resamples=0)
+    assert headline({"test": nothing}) == ""  # no intervals, nothing compared
     labels = {name: values.copy() for name, values in split.labels.items()}
     worse = slicing.rows(1)
     labels["moderation"][worse, 0] = 1 - labels["moderation"][worse, 0]
     turned = scored_split("test", SCHEMA, split.inputs, labels, split.scores, POINT)
-    clear, _ = differences(evaluate_slices(turned, [slicing], resamples=200))
+    found = evaluate_slices(turned, [slicing], resamples=200)
+    clear, _ = differences(found)
     first = clear[0]
+    assert first.worse
+    told = headline({"test": found})
+    assert told.startswith("It does clearly worse in half: b (ROC-AUC of insult 0.1")
+    assert f"of {made} made" in told
+    assert "clearly worse on test in half: b" in headline({"test": found, "other": alike})
     assert (first.figures.part, first.figures.label, first.metric) == ("b", "insult", Metric.ROC_AUC)
     assert first.gap.high < -0.3
 
@@ -160,7 +168,7 @@ def test_one_part_alone_is_compared_with_nothing():
     one = Slicing("c", ("a",), np.zeros(400, dtype=np.int64))
     found = evaluate_slices(drawn(), [one], resamples=20)
     assert differences(found) == ([], 0)
-    assert "no part holds enough" in summary("test", found)
+    assert headline({"test": found}) == ""
 
 
 def test_a_part_without_known_rows_has_no_figures():

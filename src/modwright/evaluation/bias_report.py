@@ -65,20 +65,26 @@ def bias_section(found: Found, source: str) -> Section:
         "averaged.",
         "Labels are people's judgements and may be biased themselves; these figures take them as they are.",
     )
-    return Section(KEY, "Unintended bias", _INTRO, tuple(tables), notes=notes)
+    return Section(KEY, "Unintended bias", _INTRO, tuple(tables), notes=notes, headline=headline(found))
 
 
-def summary(split: str, labels: Sequence[LabelBias]) -> list[str]:
-    """Return, a sentence per label, which harmless mentions are flagged clearly more often than other rows."""
-    sentences = []
-    for one in labels:
-        worse = [side for side in one.ranking if _more_false_alarms(side)]
-        if worse:
-            named = ", ".join(side.identity for side in worse)
-            sentences.append(
-                f"{split}: rows without '{one.label}' are flagged clearly more often where they mention: {named}"
-            )
-    return sentences
+def headline(found: Found) -> str:
+    """Return whose harmless mentions are clearly flagged more often than other rows, a sentence per split and label."""
+    sentences, judged = [], set()
+    for split, labels in found.items():
+        on = f" on {split}" if len(found) > 1 else ""
+        for one in labels:
+            judged |= {side.identity for side in one.ranking}
+            worse = ", ".join(side.identity for side in one.ranking if _more_false_alarms(side))
+            if worse:
+                sentences.append(
+                    f"Rows without {one.label} are clearly flagged more often{on} where they mention: {worse}."
+                )
+    if not judged:
+        return "Too few rows mention any identity to say whether the mention itself is flagged."
+    if not sentences:
+        return f"No mention of {len(judged)} identities is clearly flagged more often than other rows without the label."
+    return " ".join(sentences)
 
 
 def _more_false_alarms(side: IdentityBias) -> bool:

@@ -85,6 +85,12 @@ class Difference:
         return self.figures.gaps[self.metric]
 
     @property
+    def worse(self) -> bool:
+        """Return whether the part does worse: finds less, flags more without reason, or tells apart less well."""
+        value = self.gap.value or 0.0
+        return value > 0 if self.metric == Rate.FALSE_POSITIVE else value < 0
+
+    @property
     def clear(self) -> bool:
         """Return whether it is more than chance is likely to make."""
         figures, reference = self.figures, self.whole.metrics[self.metric]

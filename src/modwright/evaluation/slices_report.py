@@ -11,6 +11,7 @@ from modwright.evaluation.resampling import LEVEL
 from modwright.evaluation.results import MIN_EVIDENCE
 from modwright.evaluation.sections import Cell, Section, Table
 from modwright.evaluation.slices import DECISION, Difference, PartFigures, TargetSlices, differences
+from modwright.render.words import number
 
 KEY = "slices"
 #: A target with more labels shows only its decision; every label's figures are in metrics.json.
@@ -61,19 +62,36 @@ def slices_section(found: Found) -> Section:
         f"Parts with fewer than {MIN_EVIDENCE} positives or negatives are shown faint: too few to judge by.",
         "Parts differ in more than their name: one may do worse because its texts are longer or from elsewhere.",
     )
-    return Section(KEY, "Where it does better and worse", _INTRO, tuple(tables), notes=notes)
-
-
-def summary(split: str, slices: Sequence[TargetSlices]) -> str:
-    """Return how many comparisons of a split are clear, in one sentence."""
-    clear, made = differences(slices)
-    if not made:
-        return f"{split}: no part holds enough rows to be compared with all rows"
-    chance = made * (1 - LEVEL)
-    return (
-        f"{split}: {len(clear)} of {made} figures of parts differ clearly from those of all rows; if nothing differed, "
-        f"about {chance:.0f} would"
+    return Section(
+        KEY, "Where it does better and worse", _INTRO, tuple(tables), notes=notes, headline=headline(found)
     )
+
+
+def headline(found: Found) -> str:
+    """Return where a model does clearly worse, a sentence per split; empty where nothing could be compared."""
+    sentences = []
+    for split, slices in found.items():
+        clear, made = differences(slices)
+        worse = [one for one in clear if one.worse]
+        on = f" on {split}" if len(found) > 1 else ""
+        if worse:
+            more = f", and in {len(worse) - 1} more comparisons" if len(worse) > 1 else ""
+            sentences.append(f"It does clearly worse{on} in {_told(worse[0])}{more}, of {made} made.")
+        elif made:
+            sentences.append(
+                f"In none of {made} comparisons of parts with all rows does it do clearly worse{on}."
+            )
+    return " ".join(sentences)
+
+
+def _told(one: Difference) -> str:
+    here, whole = one.figures.metrics[one.metric], one.whole.metrics[one.metric]
+    label = f" of {one.figures.label}" if one.figures.label else ""
+    return f"{_place(one)} ({_NAMES[one.metric]}{label} {number(here.value)}, over all rows {number(whole.value)})"
+
+
+def _place(one: Difference) -> str:
+    return f"{one.slicing}: {one.figures.part}"
 
 
 def _differences_table(split: str, slices: Sequence[TargetSlices], several: bool) -> Table:
@@ -97,7 +115,7 @@ def _difference_row(one: Difference, several_targets: bool) -> tuple[Cell, ...]:
     figures = one.figures
     label = figures.label or "any label"
     return (
-        f"{one.slicing}: {figures.part}",
+        _place(one),
         f"{one.target}/{label}" if several_targets else label,
         _NAMES[one.metric],
         figures.known,

@@ -60,7 +60,6 @@ class MeasureSlices:
             key=slices_report.KEY,
             figures=slices_report.slices_json(found),
             sections=(slices_report.slices_section(found),),
-            notes=tuple(slices_report.summary(name, slices) for name, slices in found.items()),
         )
 
 
@@ -111,7 +110,6 @@ class MeasureBias:
             key=bias_report.KEY,
             figures=bias_report.bias_json(found) | {"identities_from": self._from()},
             sections=(bias_report.bias_section(found, self._from()),),
-            notes=tuple(note for name, labels in found.items() for note in bias_report.summary(name, labels)),
         )
 
     def _identities(self, split: ScoredSplit) -> list[Identity]:
