@@ -15,8 +15,8 @@ from modwright.evaluation.decisions import (
     objectives_of,
     promise_of,
     rule_of,
-    stated_prevalence,
 )
+from modwright.evaluation.deployment import stated_prevalence
 from modwright.evaluation.objectives import Aim
 from modwright.evaluation.review import TooFew
 from modwright.recipe import CalibrationRecipe, OperatingPointRecipe, ReviewRecipe, load_recipe
@@ -165,3 +165,15 @@ def test_the_rows_are_kept_as_data():
         DecidedOn.from_json({"split": "x", "rows": "7", "dataset_id": ""})
     with pytest.raises(SchemaError):
         DecidedOn.from_json({"split": "x", "rows": 7})
+
+
+def test_what_cannot_be_had_is_named():
+    scores, labels = rows(200)
+    assert decide(recipe("operating_points.strict.value=0.5"), SCHEMA, scores, labels).notes == ()
+    rng = np.random.default_rng(3)
+    scores["moderation"][:, 0] = rng.random(200) * 0.5
+    labels["moderation"][5:, 1] = 0
+    point, review = decide(recipe("operating_points.strict.value=1.0"), SCHEMA, scores, labels).notes
+    assert point.startswith("operating point 'strict': precision at least 1")
+    assert "moderation/insult" in point
+    assert review == "review band: too few rows for a promise about moderation/threat"

@@ -76,7 +76,7 @@ def test_best_and_worst_label_are_named():
     scores = np.stack([0.3 + 0.4 * labels[:, 0] + 0.1 * rng.random(400), rng.random(400)], axis=1)
     schema, found = evaluated(MANY, scores, labels, resamples=100)
     (told,) = sentences(schema, {"test": found})["test"]
-    assert "It tells insult apart best (ROC-AUC 1.00" in told
+    assert "It tells insult apart best, with a ROC-AUC of 1.00" in told
     warned = warnings(schema, "test", found, fitted_on={"test"})
     assert warned[0].startswith("The model was fitted on rows of this split")
     assert any(one.startswith("For threat it may be no better than guessing: ROC-AUC 0.") for one in warned)

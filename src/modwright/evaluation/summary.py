@@ -93,8 +93,8 @@ def best_and_worst(found: TargetEvaluation) -> str:
     if len(found.ranking) < 2:
         return ""
     best, worst = (found.labels[found.ranking[place]] for place in (0, -1))
-    areas = [with_interval(label.metrics[Metric.ROC_AUC]) for label in (best, worst)]
-    return f"It tells {best.label} apart best (ROC-AUC {areas[0]}) and {worst.label} worst ({areas[1]})."
+    high, low = (with_interval(label.metrics[Metric.ROC_AUC]) for label in (best, worst))
+    return f"It tells {best.label} apart best, with a ROC-AUC of {high}, and {worst.label} worst, with {low}."
 
 
 def sentences(schema: Schema, evaluations: Mapping[str, SplitEvaluation]) -> dict[str, list[str]]:

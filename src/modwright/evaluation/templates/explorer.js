@@ -52,7 +52,7 @@
     part("review").value = String(review);
     const found = outcome(act, review);
     write("act-score", scored(curve.thresholds[act]));
-    write("review-score", review < act ? scored(curve.thresholds[review]) : "nobody looks");
+    write("review-score", review < act ? scored(curve.thresholds[review]) : "– (nobody looks)");
     part("act").setAttribute("aria-valuetext", scored(curve.thresholds[act]));
     part("review").setAttribute("aria-valuetext", scored(curve.thresholds[review]));
     for (const name of ["precision", "recall"]) {
