@@ -3,7 +3,8 @@
 Per label two cuts on the calibrated score: below `low` a text passes, from `high` on it is acted on, between them a
 person decides. What is promised is split-conformal and per class (Mondrian): of the texts that have the label at most a
 share `misses` passes unseen, of those without it at most a share `wrong_actions` is acted on unseen. Because each
-promise speaks of one kind of text, it holds at any prevalence. A single-label target has a floor per label: a text is
+promise speaks of one kind of text, it holds at any prevalence. A single-label target with negative labels has the two cuts
+on the probability that none of those holds, kept for each of its labels; one without has a floor per label, and a text is
 decided where no label but the most probable one reaches its floor.
 
 Conditions: the rows it was fitted on are drawn like the texts to come (their groups, where rows belong together), and
@@ -19,39 +20,41 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from modwright.errors import SchemaError, UsageError
 from modwright.evaluation.resampling import Interval
+from modwright.evaluation.verdicts import (
+    ACT,
+    LEFT_OUT,
+    PASS,
+    REVIEW,
+    Codes,
+    TooFew,
+    Verdict,
+    between,
+    decide_action,
+    decide_label,
+    gravest,
+)
 from modwright.schema import FloatArray, Target, TargetKind, check_keys
 
-#: Codes of verdicts in arrays, so that the gravest of several labels is their maximum.
-LEFT_OUT, PASS, REVIEW, ACT = -1, 0, 1, 2
-Codes = NDArray[np.int8]
-
-
-class Verdict(StrEnum):
-    """What happens to a text."""
-
-    PASS = "pass"
-    REVIEW = "review"
-    ACT = "act"
-
-    @classmethod
-    def of(cls, code: int) -> Verdict | None:
-        """Return the verdict of a code; None where a label says nothing."""
-        return {PASS: cls.PASS, REVIEW: cls.REVIEW, ACT: cls.ACT}.get(int(code))
-
-
-class TooFew(StrEnum):
-    """What a label does that has too few rows for a promise."""
-
-    LEAVE_OUT = "leave_out"  # it sends no text to a person; what it cannot promise it does not say
-    REVIEW = "review"  # every text that it cannot promise anything of goes to a person
+__all__ = [
+    "ACT",
+    "LEFT_OUT",
+    "PASS",
+    "REVIEW",
+    "Codes",
+    "Expected",
+    "LabelBand",
+    "Promise",
+    "ReviewBand",
+    "TooFew",
+    "Verdict",
+    "asks_for_action",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +102,9 @@ class Expected:
     """What a band did on the rows it was fitted on, weighted to the deployment prevalence where one was stated.
 
     Attributes:
-        misses: of the texts with the label, the share that passed (single-label: was decided otherwise).
-        wrong_actions: of the texts without it, the share that was acted on (single-label: was decided so).
+        misses: of the texts with the label, the share that passed. Of a negative label of a single-label target the share
+            that was acted on, and where there are no negative ones the share that was decided otherwise.
+        wrong_actions: of the texts without it, the share that was acted on (single-label: decided as this label).
         load: of all texts, the share that goes to a person.
         load_with, load_without: of the texts with and without the label, the share that goes to a person; None without
             such texts. The load at another prevalence is their mean, weighted by it.
@@ -139,11 +143,10 @@ class LabelBand:
     """The band of one label.
 
     Attributes:
-        low: multi-label: a lower score passes; 0 where no pass can be promised. Single-label: the floor, below which
-            the label is ruled out.
-        high: multi-label: from this score on it is acted on; above 1 where no action can be promised. Single-label
-            the same as `low`.
-        note: why a side cannot be promised; empty where both are.
+        low: a lower score passes; 0 where no pass can be promised. Of a single-label target without negative labels the
+            floor, below which the label is ruled out.
+        high: from this score on it is acted on; above 1 where no action can be promised. There the same as `low`.
+        note: why something cannot be promised; empty where all is.
         positives, negatives: rows (groups of rows, where they belong together) that it rests on.
         expected: None where no row is known.
     """
@@ -210,20 +213,24 @@ class ReviewBand:
         """Return the verdict of every text, (N,), and of every label, (N, L), as codes, for scores (N, L).
 
         A text's verdict is the gravest of its labels' (act, review, pass); where no label can say anything, a person
-        decides. A label that says nothing, as negative ones of a multi-label target do, is `LEFT_OUT`.
+        decides. A label that says nothing, as negative ones of a multi-label target do, is `LEFT_OUT`; of a
+        single-label target only the label that a text is decided as says something.
         """
         bands = self.bands[target.name]
         if target.kind is TargetKind.SINGLE_LABEL:
-            return _decide_one(target, scores, bands)
+            if asks_for_action(target):
+                any_band = bands[target.labels[0]]
+                return decide_action(target, scores, any_band.low, any_band.high)
+            floors = np.array([bands[label].low for label in target.labels])
+            return decide_label(scores, floors, np.array([bands[label].promised for label in target.labels]))
         labels = np.full(scores.shape, LEFT_OUT, dtype=np.int8)
         for label, band in bands.items():
-            values = scores[:, target.index(label)]
             silent = not band.promised and self.promise.too_few is TooFew.LEAVE_OUT
-            between = LEFT_OUT if silent else REVIEW
-            codes = np.where(values >= band.high, ACT, np.where(values < band.low, PASS, between))
+            codes = between(
+                scores[:, target.index(label)], band.low, band.high, LEFT_OUT if silent else REVIEW
+            )
             labels[:, target.index(label)] = codes
-        texts = labels.max(axis=1, initial=LEFT_OUT)
-        return np.where(texts == LEFT_OUT, REVIEW, texts).astype(np.int8), labels
+        return gravest(labels), labels
 
     def to_json(self) -> dict[str, Any]:
         """Return the bands as JSON-ready data: what stands under `review` in thresholds.json."""
@@ -258,16 +265,6 @@ class ReviewBand:
         return cls(Promise.from_json(data["promise"]), bands, expected, prevalence)
 
 
-def _decide_one(target: Target, scores: FloatArray, bands: Mapping[str, LabelBand]) -> tuple[Codes, Codes]:
-    """Decide a single-label target: the most probable label, where it has a promise and no other reaches its floor."""
-    floors = np.array([bands[label].low for label in target.labels])
-    promised = np.array([bands[label].promised for label in target.labels])
-    negative = np.array([label in target.negative_labels for label in target.labels])
-    rows, top = np.arange(len(scores)), scores.argmax(axis=1)
-    reaching = scores >= floors
-    reaching[rows, top] = False
-    sure = promised[top] & ~reaching.any(axis=1)
-    texts = np.where(sure, np.where(negative[top], PASS, ACT), REVIEW).astype(np.int8)
-    labels = np.full(scores.shape, LEFT_OUT, dtype=np.int8)
-    labels[rows, top] = texts
-    return texts, labels
+def asks_for_action(target: Target) -> bool:
+    """Return whether a single-label target has labels to act on and labels to let pass."""
+    return bool(target.negative_labels and target.flaggable)

@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from modwright.evaluation.cuts import NEVER, RESAMPLES, SEED
-from modwright.evaluation.review import LabelBand, Promise, ReviewBand, TooFew
+from modwright.evaluation.review import LabelBand, Promise, ReviewBand, TooFew, asks_for_action
 from modwright.evaluation.review_load import Measure
 from modwright.evaluation.thresholds import Prevalence
+from modwright.evaluation.verdicts import action_scores
 from modwright.schema import BoolArray, FloatArray, IntArray, Schema, Target, TargetKind
 
 #: Sums of equal shares carry rounding: a promise that is missed by less is kept.
@@ -85,46 +86,70 @@ def _bands(
     prefer: Mapping[str, float],
 ) -> dict[str, LabelBand]:
     member = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    single = target.kind is TargetKind.SINGLE_LABEL
+    if target.kind is TargetKind.SINGLE_LABEL and asks_for_action(target):
+        return _action_bands(target, action_scores(target, scores), truth, promise, member)
     bands = {}
-    for label in target.labels if single else target.flaggable:
+    for label in target.labels if target.kind is TargetKind.SINGLE_LABEL else target.flaggable:
         values, held = scores[:, target.index(label)], truth[:, target.index(label)]
-        sides = [_Side.of(values, held == 1, member), _Side.of(-values, held == 0, member)]
-        if single:
-            rate = promise.wrong_actions if label in target.negative_labels else promise.misses
-            bands[label] = _floor_band(sides, rate, promise.too_few)
+        with_label, without = _Side.of(values, held == 1, member), _Side.of(-values, held == 0, member)
+        if target.kind is TargetKind.SINGLE_LABEL:
+            bands[label] = _floor_band(with_label, without, promise)
         else:
-            bands[label] = _two_cuts(sides, promise, prefer.get(label, 0.5))
+            bands[label] = _two_cuts(with_label, without, promise, prefer.get(label, 0.5))
     return bands
 
 
-def _two_cuts(sides: Sequence[_Side], promise: Promise, prefer: float) -> LabelBand:
-    positive, negative = sides
-    low, lowest_acting = positive.floor(promise.misses), negative.floor(promise.wrong_actions)
-    high = None if lowest_acting is None else math.nextafter(-lowest_acting, math.inf)
+def _two_cuts(positive: _Side, negative: _Side, promise: Promise, prefer: float) -> LabelBand:
+    low, high = positive.floor(promise.misses), _above(negative.floor(promise.wrong_actions))
     notes = []
     if low is None:
         notes.append(_note(positive.units, "with", promise.misses, "passes"))
     if high is None:
         notes.append(_note(negative.units, "without", promise.wrong_actions, "is acted on"))
-    if low is not None and high is not None and low > high:  # any cut between them keeps both promises
+    low, high = _band(low, high, prefer)
+    return LabelBand(low, high, "; ".join(notes), positive.units, negative.units, None)
+
+
+def _band(low: float | None, high: float | None, prefer: float) -> tuple[float, float]:
+    """Return both cuts; None is one that cannot be promised, and where they overlap any cut between them will do."""
+    if low is not None and high is not None and low > high:
         low = high = min(max(prefer, high), low)
-    return LabelBand(
-        0.0 if low is None else low,
-        NEVER if high is None else high,
-        "; ".join(notes),
-        positive.units,
-        negative.units,
-        None,
-    )
+    return 0.0 if low is None else low, NEVER if high is None else high
 
 
-def _floor_band(sides: Sequence[_Side], rate: float, too_few: TooFew) -> LabelBand:
-    own, others = sides
-    floor = own.floor(rate)
-    note = _note(own.units, "with", rate, "is decided otherwise") if floor is None else ""
+def _above(negated: float | None) -> float | None:
+    """Return the lowest score above the one that was handed in negated."""
+    return None if negated is None else math.nextafter(-negated, math.inf)
+
+
+def _action_bands(
+    target: Target, values: FloatArray, truth: FloatArray, promise: Promise, member: IntArray | None
+) -> dict[str, LabelBand]:
+    """Return the cuts on the probability of action that keep the promise for the texts of every label."""
+    lows: list[float] = []
+    highs: list[float] = []
+    found = {}
+    for label in target.labels:
+        held = truth[:, target.index(label)]
+        own, others = _Side.of(values, held == 1, member), _Side.of(values, held == 0, member)
+        passes = label in target.negative_labels
+        rate, what = (promise.wrong_actions, "is acted on") if passes else (promise.misses, "passes")
+        bound = _above(own.negated().floor(rate)) if passes else own.floor(rate)
+        if bound is not None:
+            (highs if passes else lows).append(bound)
+        elif promise.too_few is TooFew.REVIEW:
+            (highs if passes else lows).append(NEVER if passes else 0.0)
+        note = _note(own.units, "with", rate, what) if bound is None else ""
+        found[label] = LabelBand(0.0, NEVER, note, own.units, others.units, None)
+    low, high = _band(min(lows, default=None), max(highs, default=None), 0.5)
+    return {label: replace(band, low=low, high=high) for label, band in found.items()}
+
+
+def _floor_band(own: _Side, others: _Side, promise: Promise) -> LabelBand:
+    floor = own.floor(promise.misses)
+    note = _note(own.units, "with", promise.misses, "is decided otherwise") if floor is None else ""
     if floor is None:
-        floor = NEVER if too_few is TooFew.LEAVE_OUT else 0.0
+        floor = NEVER if promise.too_few is TooFew.LEAVE_OUT else 0.0
     return LabelBand(floor, floor, note, own.units, others.units, None)
 
 
@@ -149,6 +174,10 @@ class _Side:
             return cls(values, np.ones(len(values)), len(values))
         sizes = np.bincount(member[chosen])
         return cls(values, 1.0 / sizes[member[chosen]], int((sizes > 0).sum()))
+
+    def negated(self) -> _Side:
+        """Return the side with its scores' signs turned."""
+        return _Side(-self._scores, self._shares, self.units)
 
     def floor(self, rate: float) -> float | None:
         """Return the highest score such that a new row of the class lies below it with probability at most `rate`.

@@ -8,7 +8,7 @@ import numpy as np
 
 from modwright.evaluation.cells import resampled_totals
 from modwright.evaluation.resampling import Interval
-from modwright.evaluation.review import ACT, LEFT_OUT, PASS, REVIEW, Codes, Expected
+from modwright.evaluation.review import ACT, LEFT_OUT, PASS, REVIEW, Codes, Expected, asks_for_action
 from modwright.schema import BoolArray, FloatArray, Target, TargetKind
 
 #: Rounds of scaling the rows' weights to the stated prevalence of several labels, and when they are near enough.
@@ -45,12 +45,23 @@ class Measure:
         """Return what the verdicts (N, L) of one label did; None where no row is known."""
         column = self._target.index(label)
         codes = verdicts[:, column]
-        if self._target.kind is TargetKind.SINGLE_LABEL:  # as "it is this label" against "it is another"
-            decided = np.where(codes == LEFT_OUT, PASS, ACT)
-            codes = np.where(verdicts.max(axis=1) == REVIEW, REVIEW, decided).astype(np.int8)
+        if self._target.kind is TargetKind.SINGLE_LABEL:
+            codes = self._as_label(label, verdicts)
         held = self._truth[:, column]
         stated = {0: self._prevalence[label]} if label in self._prevalence else {}
         return self._expected(held[:, None], stated, codes)
+
+    def _as_label(self, label: str, verdicts: Codes) -> Codes:
+        """Return codes (N,) of "it is this label" (act) against what is wrong for its texts (pass).
+
+        Where the target asks for action, acting on another label that asks for it is neither.
+        """
+        decided, mine = verdicts.max(axis=1), verdicts[:, self._target.index(label)] != LEFT_OUT
+        otherwise = ~mine
+        if asks_for_action(self._target):
+            otherwise = decided == (ACT if label in self._target.negative_labels else PASS)
+        codes = np.where(otherwise, PASS, np.where(mine, ACT, LEFT_OUT))
+        return np.where(decided == REVIEW, REVIEW, codes).astype(np.int8)
 
     def texts(self, codes: Codes) -> Expected | None:
         """Return what the texts' verdicts (N,) did, on rows whose flaggable labels are all known."""
