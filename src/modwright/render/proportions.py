@@ -19,6 +19,8 @@ _MOST_NAME = 28
 _MOST_FIGURES = 5
 #: Lines of agreement beyond so many cannot be told apart.
 _MOST_PAIRS = 6
+#: Of a legend's letters.
+_CHARACTERS_PER_INCH = 12.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,11 @@ def draw_proportions(
     else:
         upper = lower = figure.subplots()
     _bars(upper, flagged, judges)
+    _legends(width, upper, lower)
     names = [shortened(name, _MOST_NAME) for name in flagged]
     lower.set_xticks(range(len(names)), names, parse_math=False)
+    margin = 1.2 if len(names) == 1 else 0.6
+    lower.set_xlim(-margin, len(names) - 1 + margin)
     if sum(map(len, names)) > 11 * width:
         lower.tick_params(axis="x", rotation=20)
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "modwright"}):
@@ -85,7 +90,6 @@ def _bars(axes: Any, flagged: Mapping[str, Mapping[str, Share]], judges: Sequenc
         for x, share in zip(at, shares, strict=True):
             highest = max(highest, _bar_top(axes, x, share, figures=len(judges) <= _MOST_FIGURES))
     axes.set_ylim(0, min(1.12, max(highest + 0.1, 0.1)))
-    _legend(axes, columns=min(len(judges), 4))
 
 
 def _bar_top(axes: Any, x: float, share: Share, *, figures: bool) -> float:
@@ -119,7 +123,6 @@ def _lines(axes: Any, agreement: Mapping[str, Mapping[str, Share]], pairs: Seque
                 axes.plot([x, x], [share.low, share.high], color=colour, linewidth=1.0, alpha=0.6)
                 lowest = min(lowest, share.low)
     axes.set_ylim(max(0.0, lowest - 0.05), 1.02)
-    _legend(axes, columns=min(len(pairs), 3))
 
 
 def _frame(axes: Any, name: str) -> None:
@@ -131,9 +134,19 @@ def _frame(axes: Any, name: str) -> None:
     axes.tick_params(length=0, colors=_INK)
 
 
-def _legend(axes: Any, *, columns: int) -> None:
-    legend = axes.legend(
-        frameon=False, fontsize=9, labelcolor=_INK, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+def _legends(width: float, *frames: Any) -> None:
+    """Write each frame's legend above it, in as many columns as the picture's width in inches holds."""
+    for axes in dict.fromkeys(frames):
+        names = axes.get_legend_handles_labels()[1]
+        longest = max(map(len, names), default=0) + 7
+        columns = max(1, min(len(names), int(_CHARACTERS_PER_INCH * (width - 1.0) / longest)))
+        legend = axes.legend(
+            frameon=False,
+            fontsize=9,
+            labelcolor=_INK,
+            loc="lower left",
+            bbox_to_anchor=(0, 1.0),
+            ncols=columns,
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
