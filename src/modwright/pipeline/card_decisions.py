@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from modwright.evaluation.decisions import Decisions
-from modwright.evaluation.review import LabelBand
+from modwright.evaluation.review import LabelBand, asks_for_action
 from modwright.recipe import DEFAULT_POINT
 from modwright.schema import Schema, Target, TargetKind
 
@@ -61,7 +61,7 @@ def _threshold(target: Target, label: str, decisions: Decisions, name: str) -> s
 def _band(band: LabelBand | None, target: Target) -> str:
     if band is None:
         return "no"
-    if target.kind is TargetKind.SINGLE_LABEL:
+    if target.kind is TargetKind.SINGLE_LABEL and not asks_for_action(target):
         return f"where another reaches {band.low:.3f}" if band.promised else "too few rows"
     if not band.promised:
         return "too few rows"
