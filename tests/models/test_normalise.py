@@ -49,7 +49,7 @@ UNDONE = {
         ("a s i l l y goose", "a silly goose"),
         ("you a s i l l y goose", "you a silly goose"),
         ("s.i.l.l.y g-o-o-s-e", "silly goose"),
-        ("S_I_L_L_Y", "SILLY"),
+        ("S_I_L_L_Y s*i*l*l*y", "SILLY silly"),
     ],
     "leetspeak": [
         ("s1lly g00se $illy", "silly goose silly"),
@@ -68,10 +68,11 @@ LEFT = {
     "invisible": ["می‌خواهم", "क्‍ष", "👨‍👩‍👧 ❤️ 1️⃣", "🏴\U000e0067\U000e0062\U000e007f", "a\tb\r\nc"],
     "compatibility": ["m² ½ 5º ™ …", "🇩🇪🇫🇷 🅰", "한국어", "tiếng Việt", "हिन्दी", "naïve", "我们，你们！"],
     "lookalikes": ["Привет, оса и рот", "μm kΩ", "και όχι", "ура, друзья", "kırmızı", "a β-blocker"],
-    "spacing": ["I a m", "e.g. i.e. p.m.", "1.2.3.4 1 2 3 4 5", "a b c", "x-ray"],
+    "spacing": ["I a m", "e.g. i.e. p.m.", "1.2.3.4 1 2 3 4 5", "a b c", "x-ray", "s*l*y"],
     "leetspeak": [
         *("covid19 mp3 10k h2o 4th ps4", "@us3r #t0p", "http://a1b.org/x0x www.a1a.org", "me@my.org"),
-        *("1080p 3h30m 0x1f1e1a abc123def", "wow!nice $100 US$", "$USD", "no!stop"),
+        *("1080p 3h30m 0x1f1e1a abc123def", "wow!nice $100 US$", "$USD", "no!stop", "$millions", "$billion"),
+        *('"@us3r:', "RT@us3r hi@Us3rname", "pray4Peace", "Gus55Miller"),
     ],
     "repeats": ["www.goose.org", "XXIII VIII", "!!!", "tree kiss", "1000000", "一一"],
 }
@@ -217,6 +218,29 @@ def test_a_foreign_file_is_refused(tmp_path, content):
     (tmp_path / "model" / "normalise.json").write_text(json.dumps(content))
     with pytest.raises(ArtifactError):
         Normaliser.load(tmp_path)
+
+
+LONG = 30_000
+HOSTILE = {
+    "letters": "a1a" + "b" * LONG,
+    "tags": "\U000e0041" * LONG,
+    "regional indicators": "\U0001f1e6" * (LONG + 1),
+    "marks": "a" + "\u0301" * LONG,
+    "cells": "a " * LONG + "9",
+    "dots": "a." * LONG,
+    "stars": "*a" * LONG,
+    "names": "@a" * LONG + "a.a" * LONG,
+    "signs": "a1" * LONG + "2",
+    "held": "ab" * LONG + "a" * LONG,
+    "joiners": "\u200d" * LONG,
+    "scripts": "aа" * LONG,
+}
+
+
+@pytest.mark.parametrize("text", list(HOSTILE.values()), ids=list(HOSTILE))
+def test_time_grows_with_the_length_alone(text):
+    """A step that looked back or ahead over the whole text for each character would not end here."""
+    ALL.text(text)
 
 
 def test_a_version_never_changes():

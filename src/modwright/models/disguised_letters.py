@@ -36,6 +36,8 @@ _CJK_SIGNS = "！（），：；？～"  # what Chinese and Japanese punctuate w
 _KANA_MARKS = "\uff9e\uff9f"
 _OVERLAYS = re.compile("[\u0334-\u0338\u20d2\u20d3\u20d8-\u20dc\u20e5\u20e6\u20ea\u20eb]")
 _MOST_MARKS = 2
+#: Longer clusters are worked out each time: who writes them writes many.
+_MOST_CACHED = 8
 #: Letters in black circles and squares, which Unicode does not take for forms of letters.
 _BOXED = re.compile("[\U0001f150-\U0001f169\U0001f170-\U0001f189]")
 _BESIDE_BOXED = re.compile("[A-Za-z\U0001f150-\U0001f169\U0001f170-\U0001f189]")
@@ -47,28 +49,23 @@ def invisible(text: str) -> Iterator[Edit]:
 
     Joiners stay in scripts that are written with them and in emoji, selectors and tags stay behind emoji.
     """
+    kept = -1  # place of the last tag that stays
     for found in _UNSEEN.finditer(text):
         place = found.start()
-        if not _means_something(text, place):
+        before = text[place - 1] if place else " "
+        if _TAGS.match(found[0]) and (before == _TAGGED or place - 1 == kept):
+            kept = place
+        elif not _means_something(found[0], before):
             yield Edit(place, place + 1, "")
 
 
-def _means_something(text: str, place: int) -> bool:
-    character, before = text[place], text[place - 1] if place else " "
+def _means_something(character: str, before: str) -> bool:
+    """Say whether an unseen character that is no tag does something to the one before it."""
     if character in _JOINERS:
         return unicodedata.category(before) in _JOINED or bool(_SELECTORS.match(before))
     if _SELECTORS.match(character):
         return unicodedata.category(before) == "So" or before in _KEYCAPS
-    if _TAGS.match(character):
-        return _before_tags(text, place) == _TAGGED
     return False
-
-
-def _before_tags(text: str, place: int) -> str:
-    """Return the character that a run of tags follows; empty at the text's beginning."""
-    while place and _TAGS.match(text[place]):
-        place -= 1
-    return text[place]
 
 
 def compatibility(text: str) -> Iterator[Edit]:
@@ -79,6 +76,7 @@ def compatibility(text: str) -> Iterator[Edit]:
     """
     if text.isascii():
         return
+    no_flags = _no_flags(text)
     at = 0
     for found in _NOT_PLAIN.finditer(text):
         begin = found.start()
@@ -87,11 +85,11 @@ def compatibility(text: str) -> Iterator[Edit]:
         begin -= int(begin > at and _extends(text[begin]))
         at = _cluster_end(text, begin + 1)
         cluster = text[begin:at]
-        plain = _plain(cluster)
+        plain = _plain(cluster) if len(cluster) <= _MOST_CACHED else _plain.__wrapped__(cluster)
         if _BOXED.match(cluster) and _has_letter_beside(text, begin, at):
             plain = chr(ord("A") + (ord(cluster[0]) - 0x1F150) % 0x20)
-        elif lone := _lone_regional(text, begin):
-            plain = lone
+        elif begin in no_flags:
+            plain = chr(ord("A") + ord(text[begin]) - 0x1F1E6)
         if plain != cluster:
             yield Edit(begin, at, plain)
 
@@ -142,13 +140,7 @@ def _has_letter_beside(text: str, begin: int, end: int) -> bool:
     return any(_BESIDE_BOXED.match(one) for one in neighbours)
 
 
-def _lone_regional(text: str, place: int) -> str:
-    """Return the letter of a regional indicator that is no half of a flag; empty for everything else."""
-    if not _REGIONAL.match(text[place]):
-        return ""
-    begin = place
-    while begin and _REGIONAL.match(text[begin - 1]):
-        begin -= 1
-    run = _REGIONAL.match(text, begin)
-    assert run is not None
-    return chr(ord("A") + ord(text[place]) - 0x1F1E6) if len(run[0]) % 2 else ""
+def _no_flags(text: str) -> set[int]:
+    """Return the places of regional indicators that are no halves of flags: those of runs of an odd number."""
+    runs = [run for run in _REGIONAL.finditer(text) if len(run[0]) % 2]
+    return {place for run in runs for place in range(run.start(), run.end())}

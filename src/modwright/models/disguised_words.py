@@ -10,21 +10,25 @@ from modwright.models.edits import Edit, script
 #: One letter, or a sign that stands for one, alone between two of the same separator.
 _CELL = r"[^\W\d_]|[013457@$]"
 _SPACED = re.compile(rf"(?<![\w@$])(?:{_CELL})(?: (?:{_CELL})){{3,}}(?![\w@$])")
-_DOTTED = re.compile(rf"(?<![\w@$])(?:{_CELL})([._\-*·•|~+,/])(?:{_CELL})(?:\1(?:{_CELL}))+(?!\1?[\w@$])")
+_DOTTED = re.compile(
+    rf"(?<![\w@$])(?:{_CELL})(?:([._\-·•|~+,/])(?:{_CELL})(?:\1(?:{_CELL}))+(?!\1?[\w@$])"
+    rf"|(?:\*(?:{_CELL})){{3,}}(?!\*?[\w@$]))"  # fewer stars may stand for letters
+)
 _LEAST_LETTERS = 0.6
 #: One-letter words, which are none of the letters of a longer word that comes after them.
 _ONE_LETTER_WORDS = frozenset("aAI")
 _LEAST_JOINED = 4
 
 _TOKEN = re.compile(r"\S+")
-_SIGNS = {"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "@": "a", "$": "s", "!": "i"}
+_SIGNS = str.maketrans("013457@$!", "oieastasi")
 _DISGUISED = re.compile(r"[A-Za-z0-9@$!]+")
 _INSIDE = re.compile(r"(?<=[A-Za-z])[013457@$!]{1,2}(?=[A-Za-z])")
 _NOT_SIGNS = re.compile(r"[2689]|\d{3}")
-_ADDRESS = re.compile(r"://|^www\.|@\w*\.\w|\w\.\w+/|^[@#]")
+#: Addresses, names and tags, and words that a digit joins: "pray4Peace".
+_NAMED = re.compile(r"://|^www\.|@\w*\.\w|\w\.\w+/|(?<!\w)[@#]\w|\bRT@|[a-z]@[A-Z][a-z]|[a-z]\d+[A-Z]")
 _HEXADECIMAL = re.compile(r"(?:0x)?[0-9a-fA-F]{6,}")
-_SHOUT = re.compile(r"[A-Za-z]{3,}!|^(?:no|oh|ah|ha|hi|ok|go|so|hm|wo)!", re.IGNORECASE)
-_STARTS_WITH_MONEY = re.compile(r"\$[a-z]{3,}$")
+_SHOUT = re.compile(r"[A-Za-z]{3}!|^(?:no|oh|ah|ha|hi|ok|go|so|hm|wo)!", re.IGNORECASE)
+_STARTS_WITH_MONEY = re.compile(r"\$(?!(?:hundred|thousand|million|billion|trillion|buck)s?$|usd$)[a-z]{3,}$")
 
 _WORD = re.compile(r"[^\W\d_]+")
 _HELD = re.compile(r"([^\W\d_])\1{2,}", re.IGNORECASE)
@@ -37,7 +41,8 @@ _DOUBLED_AT_END = frozenset("efglosz")
 def spacing(text: str) -> Iterator[Edit]:
     """Yield words whose letters stand apart ("s i l l y", "s.i.l.l.y") as one word.
 
-    With spaces from four letters on, with signs from three; a leading "a" or "I" stays a word of its own before four.
+    With spaces and stars from four letters on, with other signs from three; a leading "a" or "I" stays a word of its own
+    before four.
     """
     found = [*_SPACED.finditer(text), *_DOTTED.finditer(text)]
     end = 0
@@ -58,7 +63,7 @@ def leetspeak(text: str) -> Iterator[Edit]:
     addresses, amounts and measures stay: `@user1`, `covid19`, `10k`, `h2o`.
     """
     for token in _TOKEN.finditer(text):
-        if _ADDRESS.search(token[0]):
+        if _NAMED.search(token[0]):
             continue
         for found in _DISGUISED.finditer(token[0]):
             word = found[0].strip("!")
@@ -81,7 +86,7 @@ def _letters_of(word: str) -> str:
     meant = _INSIDE.search(word) and letters >= 2 and letters >= len(word) - letters
     if not meant or _NOT_SIGNS.search(word) or _HEXADECIMAL.fullmatch(word) or _SHOUT.search(word):
         return ""
-    plain = word.replace("11", "ll").translate(str.maketrans(_SIGNS))
+    plain = word.replace("11", "ll").translate(_SIGNS)
     return plain.upper() if _shouted(word) else plain
 
 
