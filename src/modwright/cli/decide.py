@@ -90,7 +90,7 @@ def _as_json(result: DecideResult) -> dict[str, object]:
         "calibration": {name: value.to_json() for name, value in decisions.calibration.items()},
         "operating_points": {name: point.to_json() for name, point in decisions.points.items()},
         "review": None if decisions.review is None else decisions.review.to_json(),
-        "notes": list(result.notes),
+        "notes": list(decisions.notes),
     }
 
 
@@ -107,7 +107,7 @@ def _print(result: DecideResult, options: DecideOptions) -> None:
                     if threshold <= 1
                     else f"  {target}/{label} never"
                 )
-    for note in result.notes:
+    for note in decisions.notes:
         print(f"note: {note}")
     print(f"\n{result.folder}  id {result.artifact.id[:12]}, before {result.before[:12]}")
     print(f"next: modwright evaluate {quote(str(options.out))} DATA --split test --out REPORT")

@@ -47,7 +47,6 @@ class DecideResult:
         folder: of the new artifact.
         before: id of the one that it came from.
         evaluation: of the rows that were decided on; it flatters.
-        notes: what its user should look at.
     """
 
     folder: Path
@@ -55,7 +54,6 @@ class DecideResult:
     before: str
     decisions: Decisions
     evaluation: SplitEvaluation
-    notes: tuple[str, ...]
 
 
 def on_calibration_split(
@@ -128,7 +126,7 @@ def decide_artifact(
         made = _write(staging, artifact_folder, artifact, out.name, recipe, decisions, name, evaluation)
         on_event(Stage("reload in a fresh process"))
         verify_reload(staging, judging, probe(rows.inputs))
-    return DecideResult(out, made, artifact.id, decisions, evaluation, notes_of(decisions))
+    return DecideResult(out, made, artifact.id, decisions, evaluation)
 
 
 def raw_scores(
@@ -140,23 +138,6 @@ def raw_scores(
         on_event(Stage("score the rows that calibrate", begin, len(inputs)))
         parts.append(classifier.predict_proba(inputs[begin : begin + _CHUNK]).values)
     return {name: np.concatenate([part[name] for part in parts]) for name in classifier.schema.names}
-
-
-def notes_of(decisions: Decisions) -> tuple[str, ...]:
-    """Return what could not be done for some labels: bounds that are not reached, promises that cannot be made."""
-    notes = [
-        f"{name}: {point.objective} is not reached for {', '.join(labels)}; such a label is not flagged there"
-        for name, point in decisions.points.items()
-        for labels in point.unmet.values()
-    ]
-    if decisions.review is not None:
-        notes += [
-            f"review: {target}/{label}: {band.note}"
-            for target, bands in decisions.review.bands.items()
-            for label, band in bands.items()
-            if band.note
-        ]
-    return tuple(notes)
 
 
 def _recipe(folder: Path, overrides: Sequence[str]) -> KeptRecipe:

@@ -27,7 +27,7 @@ from modwright.pipeline.writing import engine_of, parts_of, probe, recipe_hash, 
 from modwright.recipe import Recipe
 from modwright.serving.engine import Engine
 from modwright.settings import Settings
-from modwright.training.events import Event, Stage, follow
+from modwright.training.events import Event, Stage, Warned, follow
 from modwright.training.fitted import CALIBRATION, VALIDATION, Fitted
 from modwright.training.rows import TrainingRows
 
@@ -90,6 +90,8 @@ def train(
         events = prepared.fit(rows, others.get(VALIDATION), run.checkpoints, embedding_progress)
         fitted = follow(events, run.on_event)
         fitted = on_calibration_split(recipe, fitted, others.get(CALIBRATION), run.on_event)
+        for note in fitted.decisions.notes:
+            run.on_event(Warned(note))
         with staged_folder(out, replace=replace or out.exists(), only=layout.MANIFEST) as staging:
             engine = engine_of(fitted)
             known = _evaluated(recipe, engine, fitted, others, on_event)
