@@ -49,7 +49,7 @@ def close(found, expected, tolerance):
 
 def test_the_shape_of_a_line(scored):
     (line,) = scored([{"text": "you silly goose"}])
-    assert list(line) == ["id", "scores", "flags", "windows", "span"]
+    assert list(line) == ["id", "scores", "flags", "review", "windows", "span"]
     assert line["id"] == 1
     assert {name: list(scores) for name, scores in line["scores"].items()} == {
         "moderation": ["insult", "threat", "safe"],
@@ -57,6 +57,8 @@ def test_the_shape_of_a_line(scored):
     }
     assert sum(line["scores"]["tone"].values()) == pytest.approx(1.0)
     assert list(line["flags"]) == ["moderation", "tone"]
+    assert set(line["review"]) == {"moderation", "tone"}
+    assert set(line["review"].values()) <= {"pass", "review", "act"}
     assert line["windows"] == 1
     assert line["span"] == [0, len("you silly goose")]
 
@@ -225,8 +227,8 @@ def test_files_that_cannot_be_used(engine, tmp_path):
 
 def test_an_unknown_operating_point_even_of_nothing(engine, tmp_path):
     (tmp_path / "in.jsonl").write_text("")
-    with pytest.raises(NotFoundError, match="'strict'"):
-        predict(engine, tmp_path / "in.jsonl", tmp_path / "out.jsonl", operating_point="strict")
+    with pytest.raises(NotFoundError, match="'stric'"):
+        predict(engine, tmp_path / "in.jsonl", tmp_path / "out.jsonl", operating_point="stric")
     assert not (tmp_path / "out.jsonl").exists()
 
 
@@ -252,3 +254,19 @@ def test_what_is_no_plain_file_is_not_replaced(engine, tmp_path):
     assert (tmp_path / "pipe").is_fifo()
     with pytest.raises(UsageError, match="cannot be written"):
         predict(engine, source, tmp_path / ("x" * 250))
+
+
+def test_an_operating_point_changes_flags_and_neither_score_nor_verdict(engine, scored):
+    records = [{"text": text} for text in tiny_texts(40, seed=6)]
+    lenient, strict = (scored(records, operating_point=name) for name in ("lenient", "strict"))
+    for key in ("scores", "review"):
+        assert [line[key] for line in lenient] == [line[key] for line in strict]
+    flagged = [sum(len(line["flags"]["moderation"]) for line in lines) for lines in (lenient, strict)]
+    assert flagged[0] >= flagged[1]
+
+
+def test_a_model_without_a_band_says_nothing_of_review(engine, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "review", None)
+    source = write_lines(tmp_path / "in.jsonl", [{"text": "goose"}])
+    predict(engine, source, tmp_path / "out.jsonl")
+    assert "review" not in read(tmp_path / "out.jsonl")[0]
