@@ -46,6 +46,10 @@ def test_intervals_and_thresholds():
     ]
 
 
+def test_an_interval_below_zero_can_be_read():
+    assert wording.with_interval(Interval(-0.1, -0.2, -0.05, 9)) == "-0.10 (-0.20 to -0.05)"
+
+
 def test_a_small_sample_is_called_small_and_a_large_one_is_not():
     small, large = evaluated(80), evaluated(3000)
     assert "80 labelled rows" in sample_warning(small.targets["moderation"])

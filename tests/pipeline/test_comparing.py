@@ -86,7 +86,7 @@ def test_failures_are_told_and_count_as_wrong(compared):
     assert found["rows"] == 20
     assert found["failures"] == {"unparsable": found["failed"]["other"]}
     assert found["failed"] == {"one": 0, "other": found["failures"]["unparsable"]}
-    section = result.findings[0].sections[3]
+    section = result.findings[0].sections[4]
     assert any("gave no answer for" in note for note in section.notes)
     assert any("drawn at random" in note for note in section.notes)
     assert any("without an answer" in table.title for table in section.tables)
@@ -109,7 +109,7 @@ def test_speed_is_measured_in_the_same_run(compared):
 
 def test_texts_are_hidden_and_in_no_json(compared, dataset):
     result, data, _ = compared
-    section = result.findings[0].sections[1]
+    section = result.findings[0].sections[2]
     (hidden,) = [table for table in section.tables if table.hidden]
     texts = dict(
         zip(dataset.split("test")["id"].to_list(), dataset.split("test")["text"].to_list(), strict=True)
@@ -123,14 +123,24 @@ def test_texts_are_hidden_and_in_no_json(compared, dataset):
 
 
 def test_sections_have_keys_of_their_own(compared):
-    result, _, _ = compared
-    assert list(sections_json(result.findings[0].sections)) == [
-        "against-1",
-        "against-2",
-        "against-3",
-        "against-4",
-    ]
-    assert result.findings[0].sections[2].title == "Against tfidf"
+    sections = compared[0].findings[0].sections
+    keys = ["against", "against-1", "against-2", "against-3", "against-4"]
+    assert list(sections_json(sections)) == keys
+    assert sections[3].title == "Against tfidf"
+    assert sections[3].headline.startswith("test, moderation: F1, any flag ")
+    assert "of tfidf (difference " in sections[3].headline
+
+
+def test_all_stand_side_by_side(compared):
+    result, data, llm = compared
+    moderation, tone = result.findings[0].sections[0].tables
+    assert [row[0] for row in moderation.rows] == ["model", *data]
+    assert (moderation.columns[2], tone.columns[2]) == ("F1, any flag", "accuracy, right class")
+    last = moderation.rows[-1]
+    found = data[llm.removeprefix("llm:").replace("http://", "")]["test"]
+    assert (last[1], last[-1]) == (20, found["failed"]["other"])
+    assert last[2].value == found["targets"]["moderation"]["decision"]["f1"]["other"]["value"]
+    assert moderation.rows[0][2].n == 40
 
 
 def test_a_model_against_itself_is_no_better(trained, dataset, settings, tmp_path):
@@ -148,7 +158,7 @@ def test_a_model_against_itself_is_no_better(trained, dataset, settings, tmp_pat
     target = found.figures[name]["test"]["targets"]["moderation"]
     assert all(label["mcnemar"]["p"] == 1.0 for label in target["labels"].values())
     assert found.figures[name]["test"]["disagreements"] == []
-    assert {row[-1] for row in found.sections[0].tables[0].rows} == {""}
+    assert {row[-1] for row in found.sections[1].tables[0].rows} == {""}
 
 
 def test_another_artifact_is_matched_by_label(engine):

@@ -30,7 +30,8 @@ def span(interval: Interval) -> str:
     if interval.low is None or interval.high is None:
         return ""
     places = decimals(interval)
-    return f"{number(interval.low, places)}–{number(interval.high, places)}"
+    between = " to " if interval.low < 0 else "–"  # a dash before a minus cannot be read
+    return f"{number(interval.low, places)}{between}{number(interval.high, places)}"
 
 
 def with_interval(interval: Interval) -> str:

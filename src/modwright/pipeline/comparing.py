@@ -18,7 +18,7 @@ from modwright.evaluation.scored import ScoredSplit
 from modwright.evaluation.sections import Section
 from modwright.pipeline.against.answers import Answers, Other, Speed, everything
 from modwright.pipeline.against.specs import AgainstOptions, open_other
-from modwright.pipeline.comparing_section import comparison_section
+from modwright.pipeline.comparing_section import comparison_section, overview_section
 from modwright.pipeline.proof import Finding, Measurement, Proof
 from modwright.pipeline.rows import aligned_rows, training_split
 from modwright.schema import Input, IntArray, Schema
@@ -27,8 +27,8 @@ from modwright.settings import Settings
 from modwright.training.rows import TrainingRows
 
 KEY = "comparison"
-#: Texts on which two local models are timed in turns, and how many of them by turns.
-_TIMED, _TURN = 512, 64
+#: Texts on which two local models are timed in turns, at most; how many of them a turn has; the seconds that are enough.
+_TIMED, _TURN, _ENOUGH_S = 512, 32, 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,7 @@ def against(specs: Sequence[str], settings: Settings, options: AgainstOptions | 
 
 def _finding(proof: Proof, specs: Sequence[str], settings: Settings, options: AgainstOptions) -> Finding:
     figures: dict[str, Any] = {}
+    compared: list[list[Compared]] = []
     sections: list[Section] = []
     notes: list[str] = []
     for spec in dict.fromkeys(specs):
@@ -100,9 +101,10 @@ def _finding(proof: Proof, specs: Sequence[str], settings: Settings, options: Ag
         finally:
             other.close()
         figures[other.name] = {item.split.name: item.to_json() for item in found}
-        sections.append(comparison_section(f"against-{len(sections) + 1}", found))
+        compared.append(found)
+        sections.append(comparison_section(f"against-{len(compared)}", found))
         notes += other.notes
-    return Finding(KEY, figures, sections, notes)
+    return Finding(KEY, figures, [overview_section(compared), *sections], notes)
 
 
 def _free(name: str, taken: set[str]) -> str:
@@ -185,10 +187,13 @@ def _speed(engine: Engine, other: Other, inputs: Sequence[Input], asked: Speed) 
         work["other"] = other.answer
     for ask in work.values():  # what is made ready at the first call is not a text's time
         ask(some[:1])
-    for turn, begin in enumerate(range(0, len(some), _TURN)):
-        for side in sorted(work, reverse=bool(turn % 2)):
+    texts = 0
+    while texts < len(some) and sum(taken.values()) < _ENOUGH_S:
+        part = some[texts : texts + _TURN]
+        for side in sorted(work, reverse=bool(texts // _TURN % 2)):
             begun = time.perf_counter()
-            work[side](some[begin : begin + _TURN])
+            work[side](part)
             taken[side] += time.perf_counter() - begun
-    own = Speed(len(some), taken["one"], in_turns=not other.remote)
-    return own, asked if other.remote else Speed(len(some), taken["other"], in_turns=True)
+        texts += len(part)
+    own = Speed(texts, taken["one"], in_turns=not other.remote)
+    return own, asked if other.remote else Speed(texts, taken["other"], in_turns=True)

@@ -26,7 +26,68 @@ _NAMES = {
     "log_loss": "log-loss",
     "ece": "calibration error",
 }
+#: What a target's decision is, by the figure that sums it up.
+_DECIDED = {"f1": "any flag", "accuracy": "right class"}
 _LOWER_IS_BETTER = ("brier", "log_loss", "ece")
+
+
+def overview_section(others: Sequence[Sequence[Compared]]) -> Section:
+    """Return the section of all other models side by side: quality against speed, per split and target."""
+    one = others[0][0].comparison.one
+    tables = []
+    for of_split in zip(*others, strict=True):
+        for target in of_split[0].split.schema:
+            found = [item for item in of_split if target.name in item.comparison.targets]
+            if found:
+                tables.append(_overview(target.name, found))
+    return Section(
+        key="against",
+        title=f"{one} beside others",
+        intro=(
+            "Quality against speed. A difference is the figure of the model that is evaluated less the other's, on the "
+            "rows that both were asked for; what follows has every label, the tests and the rows they disagree on."
+        ),
+        tables=tuple(tables),
+    )
+
+
+def _overview(target: str, found: Sequence[Compared]) -> Table:
+    whole = max(found, key=lambda item: item.comparison.rows)
+    name, own = _figure(whole.comparison.targets[target])
+    rows: list[tuple[Cell, ...]] = [
+        (whole.comparison.one, whole.comparison.rows, own.one, None, "", _rate(whole.speed[0].texts_per_s), 0)
+    ]
+    for item in found:
+        _, figure = _figure(item.comparison.targets[target])
+        mark = _mark("f1", figure)
+        speed, failed = _rate(item.speed[1].texts_per_s), item.comparison.failed[1]
+        rows.append(
+            (
+                item.comparison.other,
+                item.comparison.rows,
+                figure.other,
+                figure.difference,
+                mark,
+                speed,
+                failed,
+            )
+        )
+    return Table(
+        f"{found[0].split.name}, {target}: {name}",
+        ("model", "rows", name, "difference", "", "texts per second", "no answer"),
+        tuple(rows),
+        note="Models over HTTP answer several questions at once; a row without an answer counts as wrong.",
+        bars=(name,),
+    )
+
+
+def _figure(target: TargetComparison) -> tuple[str, Difference]:
+    """Return the figure that sums up a target: of its decision, else of its first label."""
+    for metric in ("f1", "accuracy"):
+        if metric in target.decision:
+            return f"{_NAMES[metric]}, {_DECIDED[metric]}", target.decision[metric]
+    label = next(iter(target.labels.values()))
+    return f"F1 of {label.label}", label.metrics["f1"]
 
 
 def comparison_section(key: str, found: Sequence[Compared]) -> Section:
@@ -50,16 +111,16 @@ def comparison_section(key: str, found: Sequence[Compared]) -> Section:
 
 
 def _headline(found: Compared) -> str:
-    """Return the F1 of the first question that both answer, whether the difference is clear, and the speeds."""
+    """Return the figure of the first question that both answer, whether the difference is clear, and the speeds."""
     comparison = found.comparison
     target = next(iter(comparison.targets.values()))
-    f1 = target.decision.get("f1") or next(iter(target.labels.values())).metrics["f1"]
-    if f1.one.value is None or f1.other.value is None:
+    name, figure = _figure(target)
+    if figure.one.value is None or figure.other.value is None:
         return ""
-    sure = "clear" if f1.clear else "may be chance"
-    figures = f"F1 {number(f1.one.value)} against {number(f1.other.value)} of {comparison.other}"
+    sure = "clear" if figure.clear else "may be chance"
+    figures = f"{name} {number(figure.one.value)} against {number(figure.other.value)} of {comparison.other}"
     ours, theirs = (_rate(speed.texts_per_s) for speed in found.speed)
-    difference = f"difference {with_interval(f1.difference)}, {sure}"
+    difference = f"difference {with_interval(figure.difference)}, {sure}"
     speed = f"texts per second {ours} against {theirs}"
     return f"{found.split.name}, {target.target}: {figures} ({difference}); {speed}."
 
@@ -100,7 +161,7 @@ def _metrics(name: str, comparison: Comparison) -> Table:
 
 
 def _decided(target: TargetComparison) -> str:
-    return f"{target.target}, {'any flag' if 'f1' in target.decision else 'right class'}"
+    return f"{target.target}, {_DECIDED['f1' if 'f1' in target.decision else 'accuracy']}"
 
 
 def _differences(of: str, metrics: Mapping[str, Difference]) -> list[tuple[Cell, ...]]:

@@ -25,6 +25,7 @@ from modwright.evaluation.agreement import Agreement, agreements, flagged_propor
 from modwright.evaluation.resampling import LEVEL, RESAMPLES, SEED, Interval
 from modwright.evaluation.results import MIN_EVIDENCE
 from modwright.files import write_text_atomic
+from modwright.pipeline.flagged_table import markdown
 from modwright.pipeline.judges import JudgeOptions, Verdicts, judge
 from modwright.render.proportions import Share, draw_proportions
 from modwright.schema import Input
@@ -142,8 +143,6 @@ def flagged(
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(found.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
     write_text_atomic(out / JSON_FILE, text + "\n")
-    from modwright.pipeline.flagged_table import markdown
-
     write_text_atomic(out / TABLE_FILE, markdown(found))
     draw(found, [out / name for name in PICTURES])
     return found
