@@ -56,7 +56,7 @@ class McNemar:
     Attributes:
         only_one, only_other: how many.
         p: of the exact two-sided test that both are right equally often; it takes rows for independent.
-        holm: the same, adjusted for all labels that were tested (Holm 1979).
+        holm: the same, adjusted for all labels, or for all targets' decisions, that were tested (Holm 1979).
     """
 
     only_one: int

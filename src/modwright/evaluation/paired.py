@@ -109,12 +109,13 @@ def compare(
         raise UsageError(
             f"'{one.name}' and '{other.name}' have no label in common, so nothing can be compared"
         )
-    pairs = [pair for found in measured for pair in _pairs(found)]
+    labelled = [pair for found in measured for pair in found.labels.values()]
+    decided = [found.decision for found in measured if found.decision is not None]
     resampler = Resampler(len(one.failed), groups, resamples, seed)
     for counts in resampler.counts():
-        for pair in pairs:
+        for pair in (*labelled, *decided):
             pair.take(counts)
-    tests = _tests(pairs)
+    tests = _tests(labelled) | _tests(decided)
     return Comparison(
         one.name,
         other.name,
@@ -125,10 +126,6 @@ def compare(
         resamples,
         seed,
     )
-
-
-def _pairs(found: _Measured) -> list[_Pair]:
-    return [*found.labels.values(), *([] if found.decision is None else [found.decision])]
 
 
 def _measure(schema: Schema, target: Target, labels: FloatArray, one: Judged, other: Judged) -> _Measured:
