@@ -273,7 +273,8 @@ def test_identities_that_do_not_fit_are_refused():
 def test_the_data_and_the_section_have_the_promised_form():
     scores, labels, mentioned = drawn()
     rare = np.arange(600) < 9
-    found = evaluate_bias(split_of(scores, labels), named([rare, *mentioned]), resamples=30)
+    nobody = np.zeros(600, dtype=bool)
+    found = evaluate_bias(split_of(scores, labels), named([rare, *mentioned, nobody]), resamples=30)
     data = json.loads(json.dumps(bias_json({"test": found}), allow_nan=False))
     insult = data["splits"]["test"]["moderation"]["insult"]
     assert set(insult) == {"overall_auc", "means", "score", "ranking", "identities"}
@@ -287,5 +288,7 @@ def test_the_data_and_the_section_have_the_promised_form():
     assert scores_table.rows[0][-1] == 3
     assert [row[0] for row in identities.rows][-1] == "0"
     assert identities.thin == (3,)
+    assert identities.title == "By identity: insult"
+    assert identities.note.endswith("Not mentioned: 4.")
     assert "Mentions are made up." in section.notes
     assert section.to_json()["tables"][1]["thin"] == [3]

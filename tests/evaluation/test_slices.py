@@ -169,6 +169,9 @@ def test_one_part_alone_is_compared_with_nothing():
     found = evaluate_slices(drawn(), [one], resamples=20)
     assert differences(found) == ([], 0)
     assert headline({"test": found}) == ""
+    section = slices_section({"test": found})
+    assert [table.title for table in section.tables] == ["What differs clearly"]
+    assert section.notes[0] == "By c all rows are in one part: a."
 
 
 def test_a_part_without_known_rows_has_no_figures():

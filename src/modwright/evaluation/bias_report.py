@@ -58,7 +58,7 @@ def bias_section(found: Found, source: str) -> Section:
         tables.append(_scores_table("Final scores" + suffix, labels, len(targets) > 1))
         for one in labels:
             name = f"{one.target}/{one.label}" if len(targets) > 1 else one.label
-            tables.append(_identities_table(name + suffix, one))
+            tables.append(_identities_table(f"By identity: {name}{suffix}", one))
     notes = (
         source,
         f"Identities that fewer than {MIN_EVIDENCE} positives or negatives mention are shown faint, and neither ranked nor "
@@ -116,7 +116,9 @@ def _scores_table(title: str, labels: Sequence[LabelBias], several_targets: bool
 
 
 def _identities_table(title: str, found: LabelBias) -> Table:
-    lines = [*found.ranking, *(one for one in found.identities if not one.ranked)]
+    thin_ones = [one for one in found.identities if not one.ranked and one.rows]
+    lines = [*found.ranking, *thin_ones]
+    absent = [one.identity for one in found.identities if not one.rows]
     columns = (
         "identity",
         "rows",

@@ -53,18 +53,24 @@ def slices_json(found: Found) -> dict[str, Any]:
 def slices_section(found: Found) -> Section:
     """Return the report's section: what differs clearly, then every part, by split, slicing and target."""
     tables = [_differences_table(split, slices, len(found) > 1) for split, slices in found.items()]
+    alone = []
     for split, slices in found.items():
-        targets = {one.target for one in slices}
+        targets, on = {one.target for one in slices}, [split] if len(found) > 1 else []
         for one in slices:
-            named = [f"by {one.slicing.name}", *([one.target] if len(targets) > 1 else [])]
-            tables.append(_parts_table(", ".join([*named, *([split] if len(found) > 1 else [])]), one))
+            if len(one.slicing.parts) == 1:
+                alone.append(
+                    f"By {', '.join([one.slicing.name, *on])} all rows are in one part: {one.slicing.parts[0]}."
+                )
+                continue
+            named = [f"by {one.slicing.name}", *([one.target] if len(targets) > 1 else []), *on]
+            tables.append(_parts_table(", ".join(named), one))
     notes = (
+        *dict.fromkeys(alone),
         f"Parts with fewer than {MIN_EVIDENCE} positives or negatives are shown faint: too few to judge by.",
         "Parts differ in more than their name: one may do worse because its texts are longer or from elsewhere.",
     )
-    return Section(
-        KEY, "Where it does better and worse", _INTRO, tuple(tables), notes=notes, headline=headline(found)
-    )
+    title = "Where it does better and worse"
+    return Section(KEY, title, _INTRO, tuple(tables), notes=notes, headline=headline(found))
 
 
 def headline(found: Found) -> str:
