@@ -35,6 +35,7 @@ _ORDER = (
         "evaluate",
         "flagged",
         "predict",
+        "explain",
         "serve",
         "worker",
     ),

@@ -46,7 +46,7 @@ def test_the_figures_are_those_of_the_metrics(trained):
     card = (trained.folder / "README.md").read_text()
     metrics = json.loads((trained.folder / "metrics.json").read_text())["splits"]
     thresholds = json.loads((trained.folder / "thresholds.json").read_text())
-    rows = {tuple(row[:3]): row for row in tables(card) if len(row) == 8}
+    rows = {tuple(row[:3]): row for row in tables(card) if len(row) == 10}
     seen = 0
     for split, targets in metrics.items():
         for target, labels in targets.items():
@@ -55,7 +55,7 @@ def test_the_figures_are_those_of_the_metrics(trained):
                     continue
                 row = rows[split, target, label]
                 assert int(row[3]) == found["f1"]["n"]
-                for cell, metric in ((row[5], "f1"), (row[6], "roc_auc")):
+                for cell, metric in ((row[5], "f1"), (row[7], "roc_auc")):
                     shown = cell.split()[0]
                     rounding = 0.5 * 10 ** -len(shown.partition(".")[2])
                     assert float(shown) == pytest.approx(found[metric]["value"], abs=rounding + 1e-9)
@@ -94,6 +94,6 @@ def test_hostile_names_stay_text(tiny_base_folder):
     assert not re.search(r"(?<!\\)[<\[]", card), "no tag and no link"
     assert "\\`code\\`" in card
     assert "**\\*t\\*\\|\\<b\\>**" in card
-    assert {len(row) for row in tables(card)} == {4, 8}
+    assert {len(row) for row in tables(card)} == {4, 10}
     assert card.splitlines()[0].startswith("# ")
     assert sum(line.startswith("# ") for line in card.splitlines()) == 1

@@ -118,7 +118,7 @@ def drawn(report: Report) -> set[tuple[str, str, str]]:
         for label in target.labels.values()
     ]
     found.sort(key=lambda one: -one[0])
-    return {names for _, *rest in found[:MOST_DRAWN] for names in [(rest[0], rest[1], rest[2])]}
+    return {(split, target, label) for _, split, target, label in found[:MOST_DRAWN]}
 
 
 @cache
@@ -155,8 +155,8 @@ def cell_text(cell: Cell) -> str:
     """Return a table's cell as text: a count, a number, an interval's value, a dash where nothing is defined."""
     if isinstance(cell, Interval):
         return _measured(cell)
-    if isinstance(cell, (bool, str)):
-        return str(cell)
+    if isinstance(cell, str):
+        return cell
     if isinstance(cell, int):
         return count(cell)
     return number(cell, 3)

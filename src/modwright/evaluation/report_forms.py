@@ -14,6 +14,7 @@ from modwright.evaluation.sections import Cell, Section, Table, sections_json
 from modwright.evaluation.wording import drawn_from, summary_rows, with_interval
 from modwright.render import markdown
 from modwright.render.markdown import plain
+from modwright.schema import Schema
 
 FORMAT = "modwright-report"
 FORMAT_VERSION = 1
@@ -47,10 +48,7 @@ def report_json(report: Report) -> dict[str, Any]:
 
 def report_markdown(report: Report) -> str:
     """Return the report as Markdown for a pull request: what it says, the figures, and the sections' tables, cut short."""
-    parts = [f"# {plain(report.title)}"]
-    for split, told in summary.sentences(report.schema, report.evaluations).items():
-        named = f"**{plain(split)}** ({drawn_from(report.evaluations[split])})"
-        parts += ["\n".join([named, "", *(f"- {plain(sentence)}" for sentence in told)])]
+    parts = [f"# {plain(report.title)}", *told_figures(report.schema, report.evaluations)]
     warned = [
         f"- **{plain(split)}**: {plain(text)}" for split, texts in _warnings(report).items() for text in texts
     ]
@@ -59,7 +57,7 @@ def report_markdown(report: Report) -> str:
     found = summary.headlines(report.sections)
     if found:
         parts.append("\n".join(f"- {plain(sentence)}" for sentence in found))
-    parts += ["## Figures", figures_table(report.evaluations), *_points(report)]
+    parts += _points(report)
     for section in report.sections:
         parts += _section(section)
     if report.notes:
@@ -67,8 +65,18 @@ def report_markdown(report: Report) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def told_figures(schema: Schema, evaluations: Mapping[str, SplitEvaluation]) -> list[str]:
+    """Return what the evaluations say, in sentences per split and as a table: what a model card shows, too."""
+    told = summary.sentences(schema, evaluations)
+    parts: list[str] = []
+    for split, evaluation in evaluations.items():
+        lines = [f"- **{plain(split)}**: {plain(sentence)}" for sentence in told[split]]
+        parts.append("\n".join([*lines, f"- **{plain(split)}**: {drawn_from(evaluation)}"]))
+    return [*parts, figures_table(evaluations)]
+
+
 def figures_table(evaluations: Mapping[str, SplitEvaluation]) -> str:
-    """Return a line per split, target and label with its figures: what the model card shows, too."""
+    """Return a line per split, target and label with its figures, intervals beside them."""
     columns = (
         "split",
         "target",

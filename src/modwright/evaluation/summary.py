@@ -8,7 +8,7 @@ from modwright.evaluation.binary import Metric
 from modwright.evaluation.results import LabelEvaluation, SplitEvaluation, TargetEvaluation
 from modwright.evaluation.sections import Section
 from modwright.evaluation.wording import no_better_than_flagging_all, sample_warning, with_interval
-from modwright.render.words import count, number
+from modwright.render.words import number
 from modwright.schema import Schema, Target
 
 #: A calibration error whose interval lies above this is worth a sentence.
@@ -26,20 +26,16 @@ def per_thousand(target: Target, found: TargetEvaluation) -> str:
     if found.accuracy is not None and not target.negative_labels:
         if found.accuracy.value is None:
             return ""
-        return f"Of 1,000 texts like these, {_texts(found.accuracy.value)} get the right label."
+        return f"Of 1,000 texts like these, {round(_THOUSAND * found.accuracy.value):,} get the right label."
     if share is None or flagged is None or recall is None:
         return ""
     found_share = share * recall
     wrong_share = found_share / precision - found_share if precision else flagged
     deserving, hits, wrong = (round(_THOUSAND * part) for part in (share, found_share, wrong_share))
     return (
-        f"Of 1,000 texts like these, {count(deserving)} deserve a flag. The model flags {count(hits + wrong)}: "
-        f"{count(hits)} rightly and {count(wrong)} wrongly; it misses {count(max(0, deserving - hits))}."
+        f"Of 1,000 texts like these, {deserving:,} deserve a flag. The model flags {hits + wrong:,}: {hits:,} rightly and "
+        f"{wrong:,} wrongly; it misses {max(0, deserving - hits):,}."
     )
-
-
-def _texts(share: float) -> str:
-    return count(round(_THOUSAND * share))
 
 
 def warnings(
@@ -52,18 +48,24 @@ def warnings(
     for target in schema:
         figures = evaluation.targets[target.name]
         where = f"{target.name}: " if len(schema.targets) > 1 else ""
-        sentences = [sample_warning(figures), no_better_than_flagging_all(target, figures), *_labels(figures)]
+        sentences = [
+            *(sample_warning(figures), no_better_than_flagging_all(target, figures)),
+            *(*doubts(figures), _thin(figures)),
+        ]
         found += [where + sentence for sentence in sentences if sentence]
     return found
 
 
-def _labels(found: TargetEvaluation) -> list[str]:
+def doubts(found: TargetEvaluation) -> list[str]:
+    """Return of which labels the model knows nothing, and whose scores cannot be taken as probabilities."""
     ranked = [label for label in found.labels.values() if label.ranked]
+    told = [_guessing(label) for label in ranked] + [_calibration(label) for label in ranked]
+    return [sentence for sentence in told if sentence]
+
+
+def _thin(found: TargetEvaluation) -> str:
     thin = [label.label for label in found.labels.values() if not label.enough]
-    sentences = [_guessing(label) for label in ranked] + [_calibration(label) for label in ranked]
-    if thin:
-        sentences.append(f"Not enough evidence to judge: {', '.join(thin)}.")
-    return sentences
+    return f"Not enough evidence to judge: {', '.join(thin)}." if thin else ""
 
 
 def _guessing(label: LabelEvaluation) -> str:

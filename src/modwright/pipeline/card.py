@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from modwright.artifact import Artifact, BaseIdentity
 from modwright.evaluation.decisions import Decisions
 from modwright.evaluation.metrics import SplitEvaluation
-from modwright.evaluation.report import summary_rows
+from modwright.evaluation.report_forms import told_figures
 from modwright.pipeline.card_decisions import answers
 from modwright.recipe import Recipe
+from modwright.render.markdown import plain
 from modwright.schema import Schema
 from modwright.training.fitted import CALIBRATION, HELD_OUT, OUT_OF_FOLD, VALIDATION
 
-_MARKUP = frozenset("\\|`<>*[]")
 _UNSEEN = {
     OUT_OF_FOLD: "training rows, each scored by fits that had not seen it",
     HELD_OUT: "a part of the training rows that was held out, scored by a fit that had not seen it",
@@ -51,7 +51,7 @@ def model_card(
         "## What it answers",
         *answers(schema, decisions, plain),
         "## How good it is",
-        _table(evaluations),
+        *told_figures(schema, evaluations),
         f"`{unseen}` are {_UNSEEN[unseen]}; calibration, thresholds and what else was chosen was chosen on them, so they "
         "flatter a little. Intervals and curves: `metrics.json` and `modwright evaluate`.",
         "## Made from",
@@ -78,7 +78,7 @@ def decided_card(
         "## What it answers",
         *answers(artifact.schema, decisions, plain),
         "## How good it is",
-        _table(evaluations),
+        *told_figures(artifact.schema, evaluations),
         f"Calibration, thresholds and review band were chosen on `{plain(split)}`, so these figures flatter. "
         "`modwright evaluate` measures it on rows that nothing was chosen on.",
         "## Made from",
@@ -105,20 +105,3 @@ def in_blocks(parts: list[str]) -> list[str]:
         else:
             blocks.append(part)
     return blocks
-
-
-def _table(evaluations: Mapping[str, SplitEvaluation]) -> str:
-    lines = [
-        "| split | target | label | rows | positives | F1 | ROC-AUC | note |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for row in summary_rows(dict(evaluations)):
-        cells = (row.split, row.target, row.label, row.rows, row.positives, row.f1, row.roc_auc, row.note)
-        lines.append("| " + " | ".join(plain(cell) for cell in cells) + " |")
-    return "\n".join(lines)
-
-
-def plain(text: str) -> str:
-    """Return text that cannot break out of a Markdown table or heading."""
-    flat = " ".join(str(text).split())
-    return "".join("\\" + character if character in _MARKUP else character for character in flat)

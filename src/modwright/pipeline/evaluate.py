@@ -15,6 +15,7 @@ from modwright.data.columnar import pl
 from modwright.data.dataset import Dataset
 from modwright.data.options import TRAIN
 from modwright.errors import DataError, UsageError
+from modwright.evaluation.decisions import DecidedOn
 from modwright.evaluation.metrics import SplitEvaluation, evaluate_split, metrics_json
 from modwright.evaluation.scored import ScoredSplit, scored_split
 from modwright.evaluation.worst import MOST_ERRORS
@@ -121,6 +122,10 @@ def evaluate(
     for name in chosen:
         aligned = _aligned(dataset, name, artifact)
         notes += _split_notes(name, aligned, name in fitted_on)
+        if _chose(engine.decided_on, name, dataset.id, artifact.dataset_id):
+            notes.append(
+                f"{name}: calibration and thresholds were chosen on these very rows, so these figures flatter"
+            )
         there = None if known is None else known.get(name)
         scores = score(engine, aligned.rows.inputs, _named(progress, name)) if there is None else there.scores
         scored[name] = scored_rows(name, engine, aligned.rows, scores, dataset.split(name))
@@ -142,9 +147,8 @@ def evaluate(
     )
     findings = tuple(measure_more(proof) for measure_more in measurements)
     notes += [note for finding in findings for note in finding.notes]
-    facts = report_facts(
-        artifact, recipe, resamples, {"rows": {name: len(dataset.split(name)) for name in chosen}}, notes
-    )
+    rows = {name: len(dataset.split(name)) for name in chosen}
+    facts = report_facts(artifact, recipe, resamples, {"rows": rows})
     write_metrics(out / METRICS, evaluations, artifact, notes, findings)
     report = made_report(proof, evaluations, facts, notes, findings, most_errors=errors)
     files = (out / METRICS, *write_report(out, report))
@@ -168,6 +172,13 @@ def _split_notes(name: str, aligned: Aligned, fitted_on: bool) -> list[str]:
     if fitted_on:
         notes.append(f"{name}: the model was trained on these very rows, so these figures prove nothing")
     return notes
+
+
+def _chose(decided_on: DecidedOn | None, split: str, dataset_id: str, trained_on: str) -> bool:
+    """Return whether a model's decisions were chosen on a split of a dataset; without an id it is the training's."""
+    if decided_on is None or decided_on.split != split:
+        return False
+    return (decided_on.dataset_id or trained_on) == dataset_id
 
 
 def _refuse_unfit(out: Path) -> None:
@@ -258,7 +269,7 @@ def write_metrics(
 
 
 def report_facts(
-    artifact: Artifact, recipe: KeptRecipe, resamples: int, data: Mapping[str, Any], notes: Sequence[str]
+    artifact: Artifact, recipe: KeptRecipe, resamples: int, data: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return what the report says of data and recipe, in reading order."""
     return {
@@ -270,7 +281,6 @@ def report_facts(
         },
         "Evaluated": dict(data),
         "Recipe": {"seed": recipe.seed, **_choices(recipe), "bootstrap resamples": resamples},
-        **({"Notes": list(notes)} if notes else {}),
     }
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from modwright.artifact import BaseIdentity
 from modwright.evaluation.decisions import Decisions
-from modwright.pipeline.card import in_blocks, plain
+from modwright.pipeline.card import in_blocks
 from modwright.pipeline.card_decisions import answers
 from modwright.pipeline.published import Published
 from modwright.recipe import ImportRecipe
+from modwright.render.markdown import plain
 from modwright.schema import Schema
 
 _UNMEASURED = """\
