@@ -132,8 +132,11 @@ def _identities_table(title: str, found: LabelBias) -> Table:
     rows = tuple(_identity_row(one) for one in lines)
     thin = tuple(range(len(found.ranking), len(lines)))
     note = (
-        "The identity with the lowest area first. False alarms and recall are those at the operating point."
+        "The identity with the lowest area first. False alarms (of rows without the label) and recall are those at the "
+        "operating point; a difference is how much higher they are than on rows without a mention."
     )
+    if absent:
+        note += f" Not mentioned: {', '.join(absent)}."
     return Table(title, columns, rows, note, bars=tuple(_AREAS.values()), thin=thin)
 
 
