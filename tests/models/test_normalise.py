@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from modwright.errors import ArtifactError, SchemaError
 from modwright.models.normalise import STEPS, VERSION, Normaliser
-from modwright.recipe import load_recipe
+from modwright.recipe import load_import_recipe, load_recipe
 from modwright.recipe.parts import NormaliseRecipe
 from modwright.schema import Message, Role, text_input
 
@@ -113,6 +113,15 @@ def test_the_recipe_names_the_steps_there_are():
         "repeats",
         "invisible",
     ]
+
+
+@pytest.mark.parametrize("recipe", ["fast", "balanced", "llm"])
+def test_what_plain_text_never_meets_is_undone_by_default(recipe):
+    assert load_recipe(recipe).normalise.steps == ["invisible", "compatibility", "lookalikes"]
+
+
+def test_a_model_brought_in_reads_texts_as_they_come():
+    assert load_import_recipe().normalise.steps == []
 
 
 DISGUISES = st.text(

@@ -53,6 +53,7 @@ def test_the_artifact_is_complete(trained, dataset):
         "metrics.json",
         "model/frozen.json",
         "model/heads.safetensors",
+        "model/normalise.json",
         "recipe.toml",
         "serving/tiny/encoder.onnx",
         "thresholds.json",
