@@ -11,6 +11,7 @@ from modwright.artifact import read_artifact
 from modwright.data.dataset import make_dataset
 from modwright.errors import DataError, RecipeError, UsageError
 from modwright.pipeline.deciding import decide_artifact, raw_scores
+from modwright.pipeline.evaluate import evaluate
 from modwright.pipeline.fitting import fit_rows
 from modwright.pipeline.rows import rows_of
 from modwright.pipeline.train import train
@@ -89,6 +90,19 @@ def test_the_same_again_is_the_same(trained, decided, others, new_home, tmp_path
         overrides=overrides, on_event=lambda event: None,
     )  # fmt: skip
     assert again.artifact.id == decided.artifact.id
+
+
+def test_figures_of_the_rows_that_decided_are_marked(decided, others, new_home, tmp_path):
+    result = evaluate(
+        decided.folder,
+        others,
+        tmp_path / "report",
+        new_home(tmp_path / "home"),
+        splits=["calibration", "test"],
+        resamples=0,
+    )
+    (note,) = result.notes
+    assert note.startswith("calibration: calibration and thresholds were chosen on these very rows")
 
 
 def refused(trained, dataset, tmp_path, new_home, error, message, **options):
