@@ -172,10 +172,10 @@ def _met(schema: Schema, decisions: Decisions, raw: FloatArray, held: Any) -> di
     return figures
 
 
-def _average(many: list[dict[str, float]]) -> dict[str, float | None]:
+def _average(many: list[dict[str, Any]]) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
     for key in many[0]:
-        known = [one[key] for one in many if not np.isnan(one[key])]
+        known = [one[key] for one in many if one[key] is not None and not np.isnan(one[key])]
         found[key] = rounded(float(np.mean(known))) if known else None
     return found
 

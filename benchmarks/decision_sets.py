@@ -22,7 +22,7 @@ from modwright.training.rows import TrainingRows
 
 SEED = 11
 #: Rows that are read of a set, and how many of them a model is trained on.
-ROWS = {"davidson": (4500, 1500), "civil_comments": (5000, 2000), "ethos": (998, 398)}
+ROWS = {"davidson": (4500, 1500), "civil_comments": (3000, 1200), "ethos": (998, 398)}
 _CIVIL = ("insult", "obscene", "identity_attack", "threat")
 _DAVIDSON = ("hate", "offensive", "neither")
 
