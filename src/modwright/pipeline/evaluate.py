@@ -23,7 +23,7 @@ from modwright.files import write_text_atomic
 from modwright.pipeline.proof import Checked, Finding, Measurement, Proof, ScoringProgress
 from modwright.pipeline.reporting import made_report, write_report
 from modwright.pipeline.rows import Aligned, Columns, aligned_rows, training_split
-from modwright.recipe import FrozenRecipe, ImportRecipe, KeptRecipe, load_kept_recipe
+from modwright.recipe import load_kept_recipe
 from modwright.schema import FloatArray, Input
 from modwright.serving.engine import DEFAULT_OPERATING_POINT, Engine
 from modwright.settings import Settings
@@ -115,31 +115,31 @@ def evaluate(
     for measurement in measurements:
         if isinstance(measurement, Checked):
             measurement.check(dataset, chosen)
-    fitted_on = {training_split(dataset)} if dataset.id == artifact.dataset_id else set()
-    evaluations: dict[str, SplitEvaluation] = {}
-    scored: dict[str, ScoredSplit] = {}
-    notes: list[str] = []
-    for name in chosen:
-        aligned = _aligned(dataset, name, artifact)
-        notes += _split_notes(name, aligned, name in fitted_on)
-        if _chose(engine.decided_on, name, dataset.id, artifact.dataset_id):
-            notes.append(
-                f"{name}: calibration and thresholds were chosen on these very rows, so these figures flatter"
-            )
-        there = None if known is None else known.get(name)
-        scores = score(engine, aligned.rows.inputs, _named(progress, name)) if there is None else there.scores
-        scored[name] = scored_rows(name, engine, aligned.rows, scores, dataset.split(name))
-        evaluations[name] = (
-            measured(scored[name], resamples, recipe.seed) if there is None else there.evaluation
+    fitted_on = frozenset([training_split(dataset)] if dataset.id == artifact.dataset_id else [])
+    judged = {
+        name: _judge(
+            engine,
+            _aligned(dataset, name, artifact),
+            dataset.split(name),
+            name,
+            (resamples, recipe.seed),
+            None if known is None else known.get(name),
+            progress,
         )
+        for name in chosen
+    }
+    evaluations = {name: evaluation for name, (_, evaluation, _) in judged.items()}
+    notes = []
+    for name, (_, _, told) in judged.items():
+        notes += [*told, *_seen_before(name, dataset, artifact, engine.decided_on, name in fitted_on)]
     out.mkdir(parents=True, exist_ok=True)
     proof = Proof(
         folder=artifact_folder,
         artifact=artifact,
         engine=engine,
         dataset=dataset,
-        splits=scored,
-        fitted_on=frozenset(fitted_on),
+        splits={name: split for name, (split, _, _) in judged.items()},
+        fitted_on=fitted_on,
         out=out,
         resamples=resamples,
         seed=recipe.seed,
@@ -147,10 +147,8 @@ def evaluate(
     )
     findings = tuple(measure_more(proof) for measure_more in measurements)
     notes += [note for finding in findings for note in finding.notes]
-    rows = {name: len(dataset.split(name)) for name in chosen}
-    facts = report_facts(artifact, recipe, resamples, {"rows": rows})
     write_metrics(out / METRICS, evaluations, artifact, notes, findings)
-    report = made_report(proof, evaluations, facts, notes, findings, most_errors=errors)
+    report = made_report(proof, recipe, evaluations, notes, findings, most_errors=errors)
     files = (out / METRICS, *write_report(out, report))
     return EvaluationResult(files, evaluations, tuple(notes), findings)
 
@@ -162,23 +160,42 @@ def _aligned(dataset: Dataset, name: str, artifact: Artifact) -> Aligned:
     return aligned
 
 
-def _split_notes(name: str, aligned: Aligned, fitted_on: bool) -> list[str]:
-    """Return what a reader must know of a split's rows."""
+def _judge(
+    engine: Engine,
+    aligned: Aligned,
+    frame: pl.DataFrame,
+    name: str,
+    bootstrap: tuple[int, int],
+    known: Known | None,
+    progress: ScoringProgress | None,
+) -> tuple[ScoredSplit, SplitEvaluation, list[str]]:
+    """Return a split scored and measured, and what a reader must know of its labels; `bootstrap` is resamples and seed."""
     notes = []
     if aligned.foreign:
         notes.append(f"{name}: the model has no labels {', '.join(aligned.foreign)}; they were left out")
     if aligned.absent:
         notes.append(f"{name}: nothing is known of the model's labels {', '.join(aligned.absent)}")
-    if fitted_on:
+    if known is not None:
+        return scored_rows(name, engine, aligned.rows, known.scores, frame), known.evaluation, notes
+    scores = score(engine, aligned.rows.inputs, _named(progress, name))
+    split = scored_rows(name, engine, aligned.rows, scores, frame)
+    return split, measured(split, *bootstrap), notes
+
+
+def _seen_before(
+    name: str, dataset: Dataset, artifact: Artifact, decided_on: DecidedOn | None, fitted: bool
+) -> list[str]:
+    """Return what a reader must know of a split that the model, or its decisions, came from."""
+    notes = []
+    if fitted:
         notes.append(f"{name}: the model was trained on these very rows, so these figures prove nothing")
+    if decided_on is None or decided_on.split != name:
+        return notes
+    if (decided_on.dataset_id or artifact.dataset_id) == dataset.id:
+        notes.append(
+            f"{name}: calibration and thresholds were chosen on these very rows, so these figures flatter"
+        )
     return notes
-
-
-def _chose(decided_on: DecidedOn | None, split: str, dataset_id: str, trained_on: str) -> bool:
-    """Return whether a model's decisions were chosen on a split of a dataset; without an id it is the training's."""
-    if decided_on is None or decided_on.split != split:
-        return False
-    return (decided_on.dataset_id or trained_on) == dataset_id
 
 
 def _refuse_unfit(out: Path) -> None:
@@ -266,45 +283,6 @@ def write_metrics(
         data["artifact"] = artifact.id
     data["notes"] = list(notes)
     write_text_atomic(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def report_facts(
-    artifact: Artifact, recipe: KeptRecipe, resamples: int, data: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return what the report says of data and recipe, in reading order."""
-    return {
-        "Model": {
-            "artifact": artifact.id[:16],
-            "family": artifact.family,
-            "bases": [f"{base.name} ({base.licence})" for base in artifact.bases],
-            "trained on dataset": artifact.dataset_id[:16],
-        },
-        "Evaluated": dict(data),
-        "Recipe": {"seed": recipe.seed, **_choices(recipe), "bootstrap resamples": resamples},
-    }
-
-
-def _choices(recipe: KeptRecipe) -> dict[str, Any]:
-    """Return what of a recipe a reader of the report asks for first."""
-    if isinstance(recipe, ImportRecipe):
-        return {
-            "brought in": recipe.base.name,
-            "pairs as": recipe.input.pair,
-            "threshold": recipe.decision.threshold,
-        }
-    if isinstance(recipe, FrozenRecipe):
-        return {
-            "layers": [f"{base.name}: {', '.join(map(str, base.layers))}" for base in recipe.bases],
-            "heads tried": list(recipe.head.kinds),
-            "folds": recipe.head.folds,
-        }
-    held = recipe.validation
-    chosen = f"{held.folds} folds" if held.method == "folds" else "a held-out part"
-    return {
-        "epochs": recipe.training.epochs,
-        "learning rate": recipe.optimizer.learning_rate,
-        "calibration and thresholds from": chosen,
-    }
 
 
 def _named(progress: ScoringProgress | None, name: str) -> Callable[[int, int], None] | None:

@@ -14,6 +14,7 @@ from modwright.evaluation.report_forms import report_json, report_markdown
 from modwright.evaluation.worst import MOST_ERRORS, worst_errors
 from modwright.files import write_text_atomic
 from modwright.pipeline.proof import Finding, Proof
+from modwright.recipe import FrozenRecipe, ImportRecipe, KeptRecipe
 from modwright.schema import TargetKind
 from modwright.serving.engine import DEFAULT_OPERATING_POINT, Engine
 
@@ -24,8 +25,8 @@ REPORT_MARKDOWN = "report.md"
 
 def made_report(
     proof: Proof,
+    recipe: KeptRecipe,
     evaluations: Mapping[str, SplitEvaluation],
-    facts: Mapping[str, Any],
     notes: Sequence[str],
     findings: Sequence[Finding],
     *,
@@ -39,7 +40,7 @@ def made_report(
         evaluations=evaluations,
         point=engine.operating_point(DEFAULT_OPERATING_POINT),
         points=engine.operating_points,
-        facts=facts,
+        facts=_facts(proof, recipe),
         fitted_on=proof.fitted_on,
         explorers=_explorers(proof),
         sections=[section for finding in findings for section in finding.sections],
@@ -75,3 +76,44 @@ def write_report(out: Path, report: Report) -> tuple[Path, Path, Path]:
     write_text_atomic(out / REPORT_JSON, data + "\n")
     write_text_atomic(out / REPORT_MARKDOWN, report_markdown(report))
     return out / REPORT, out / REPORT_JSON, out / REPORT_MARKDOWN
+
+
+def _facts(proof: Proof, recipe: KeptRecipe) -> dict[str, Any]:
+    """Return what the report says of data and recipe, in reading order."""
+    artifact, decided_on = proof.artifact, proof.engine.decided_on
+    chosen_on = "not kept" if decided_on is None else f"{decided_on.split}, {decided_on.rows:,} rows"
+    rows = {name: len(split) for name, split in proof.splits.items()}
+    return {
+        "Model": {
+            "artifact": artifact.id[:16],
+            "family": artifact.family,
+            "bases": [f"{base.name} ({base.licence})" for base in artifact.bases],
+            "trained on dataset": artifact.dataset_id[:16],
+            "calibration and thresholds chosen on": chosen_on,
+        },
+        "Evaluated": {"rows": rows},
+        "Recipe": {"seed": recipe.seed, **_choices(recipe), "bootstrap resamples": proof.resamples},
+    }
+
+
+def _choices(recipe: KeptRecipe) -> dict[str, Any]:
+    """Return what of a recipe a reader of the report asks for first."""
+    if isinstance(recipe, ImportRecipe):
+        return {
+            "brought in": recipe.base.name,
+            "pairs as": recipe.input.pair,
+            "threshold": recipe.decision.threshold,
+        }
+    if isinstance(recipe, FrozenRecipe):
+        return {
+            "layers": [f"{base.name}: {', '.join(map(str, base.layers))}" for base in recipe.bases],
+            "heads tried": list(recipe.head.kinds),
+            "folds": recipe.head.folds,
+        }
+    held = recipe.validation
+    chosen = f"{held.folds} folds" if held.method == "folds" else "a held-out part"
+    return {
+        "epochs": recipe.training.epochs,
+        "learning rate": recipe.optimizer.learning_rate,
+        "calibration and thresholds from": chosen,
+    }
