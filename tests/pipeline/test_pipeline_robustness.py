@@ -26,7 +26,7 @@ def cases(tmp_path):
 
 def test_figures_stand_beside_the_evaluation(trained, dataset, new_home, tmp_path, cases):
     told = []
-    measurement = MeasureRobustness.of(["homoglyphs", "case"], [cases], "moderation/insult", most_rows=30)
+    measurement = MeasureRobustness.of(["homoglyphs", "spacing"], [cases], "moderation/insult", most_rows=30)
     result = evaluate(
         trained.folder,
         dataset,
@@ -40,9 +40,13 @@ def test_figures_stand_beside_the_evaluation(trained, dataset, new_home, tmp_pat
     found = json.loads(result.metrics.read_text())["robustness"]
     split = found["splits"]["test"]
     assert split["rows"] == min(30, split["of"])
-    assert list(split["perturbations"]) == ["homoglyphs", "case"]
-    insult = split["perturbations"]["homoglyphs"]["moderation"]["labels"]["insult"]
-    assert insult["change"]["recall"]["value"] < 0
+    assert list(split["perturbations"]) == ["homoglyphs", "spacing"]
+    changes = {
+        name: found["moderation"]["labels"]["insult"]["change"]["recall"]["value"]
+        for name, found in split["perturbations"].items()
+    }
+    assert changes["homoglyphs"] == 0  # the recipe's normaliser undoes them
+    assert changes["spacing"] < 0
     assert found["functional"]["cases.csv"]["overall"][0]["accuracy"]["n"] == 2
     assert set(found["other_scripts"]["Russian (Cyrillic)"]) == {"moderation", "tone"}
     (finding,) = result.findings
