@@ -32,7 +32,7 @@ class Files:
         purpose: str = "fine-tune",
         filename: str | None = None,
         expires_in_hours: int | None = None,
-        invalid_sample_skip_percentage: float = 0.0,
+        invalid_sample_skip_percentage: float | None = None,
         progress: Progress | None = None,
     ) -> File:
         """Send a file, read while it is sent; one to train on is checked line by line.
@@ -42,7 +42,7 @@ class Files:
             purpose: `fine-tune`, or one that the server does not check.
             filename: its name there; its own when not given.
             expires_in_hours: when it is deleted by itself.
-            invalid_sample_skip_percentage: share of its lines that may be wrong, 0 to 0.5.
+            invalid_sample_skip_percentage: share of its lines that may be wrong, 0 to 0.5; the server's own if None.
             progress: called with the bytes sent so far and in all.
 
         Raises:
