@@ -88,7 +88,7 @@ class Settings(BaseModel):
         default=300.0, gt=0, description="Seconds a request may take from its head to its answer."
     )
     max_transfer_s: float = Field(
-        default=7_200.0, gt=0, description="The same for the upload or download of a file."
+        default=7_200.0, gt=0, description="The same for the upload or download of a file, or of a model."
     )
     job_workers: int = Field(
         default=1, ge=0, le=1_000, description="Workers that `serve` starts beside the server; 0 starts none."
