@@ -209,3 +209,21 @@ def test_a_trackers_key_goes_to_the_trainer_alone_by_its_environment(shop, train
     stopping.set()
     thread.join(20)
     shop.parts.jobs.cancel("default", job.id)
+
+
+def test_a_trackers_settings_of_the_server_go_to_the_jobs_that_ask_for_it(shop, trainer, work, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "the server's")
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:1")
+    for asked, expected in (((Integration("mine"),), "the server's"), ((), None)):
+        trainer.started.clear()
+        job = shop.order("tiny-encoder", integrations=asked, seed=len(asked))
+        shop.parts.jobs.validated(shop.parts.jobs.claim("bob", 60.0), RESULT)
+        thread, _, stopping = work()
+        assert trainer.started.wait(20)
+        environment = trainer.command.environment
+        assert environment.get("WANDB_API_KEY") == expected
+        assert ("WANDB_BASE_URL" in environment) is bool(asked)
+        stopping.set()
+        thread.join(20)
+        shop.parts.jobs.cancel("default", job.id)
+        trainer.code, trainer.said = None, queue.Queue()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import shutil
 import signal
@@ -58,6 +59,8 @@ FLUSH_S = 0.5
 _MOST_BETWEEN_BEATS_S = 2.0
 _PAUSE_S = 0.5
 _FLUSHED_LINES = 5_000
+#: The operator's own, which a job that asks for the tracker is trained with; its key where the job has none.
+_OF_WANDB = "WANDB_"
 Result = TypeVar("Result")
 
 
@@ -201,11 +204,12 @@ class JobRun:
         if not integrations or self._claim.phase is Phase.VALIDATE:
             return {}
         one = integrations[0]
+        own = {name: value for name, value in os.environ.items() if name.startswith(_OF_WANDB)}
         told = {"WANDB_ENTITY": one.entity, "WANDB_TAGS": ",".join(one.tags)}
         if self._claim.secrets is not None:
             keys = json.loads(self._parts.sealer.open(self._claim.secrets))
             told["WANDB_API_KEY"] = keys.get(one.type)
-        return {key: value for key, value in told.items() if value}
+        return own | {key: value for key, value in told.items() if value}
 
     def _take(self, said: queue.Queue[str | None]) -> bool:
         """Gather what is said for a while; returns False when the trainer has said all."""
