@@ -31,6 +31,7 @@ def sharing(shop, tmp_path, monkeypatch):
     return type(shop)(open_parts(settings))
 
 
+@pytest.mark.real
 def test_a_job_is_trained_by_two_processes_to_its_model(sharing, tmp_path, monkeypatch):
     shop, started, start = sharing, [], TorchrunExecutor.start
     monkeypatch.setattr(
