@@ -1,6 +1,7 @@
 """A trained model's folder over HTTP: given as it was published, to its own project alone, and never half as a whole."""
 
 import io
+import subprocess
 import tarfile
 import tracemalloc
 
@@ -32,6 +33,11 @@ def asked(factory, tiny_artifacts):
         yield asking
 
 
+def unpack(archive, folder):
+    folder.mkdir()
+    subprocess.run(["tar", "-xf", "-", "-C", str(folder)], input=archive, check=True)
+
+
 def files(folder):
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
@@ -45,7 +51,7 @@ def test_the_folder_comes_as_it_was_published_with_its_manifest_last(asked, tiny
     assert int(answer.headers["content-length"]) == len(answer.content)
     with tarfile.open(fileobj=io.BytesIO(answer.content)) as packed:
         assert packed.getnames()[-1] == "artifact.json"
-        packed.extractall(tmp_path / "out", filter="data")
+    unpack(answer.content, tmp_path / "out")
     assert files(tmp_path / "out") == files(tiny_artifacts[0])
     assert read_artifact(tmp_path / "out") == read_artifact(tiny_artifacts[0])
 
@@ -115,6 +121,5 @@ def test_no_file_is_held_whole(factory, tmp_path):
     assert size == archive_bytes(manifest) > 24_000_000
     assert peak < 8_000_000
     packed = b"".join(archived(manifest, parts.blobs, 1.5e9))
-    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
-        tar.extractall(tmp_path / "again", filter="data")
+    unpack(packed, tmp_path / "again")
     assert files(tmp_path / "again") == files(folder)
