@@ -19,7 +19,12 @@ def test_nothing_set_means_the_defaults():
 
 def test_every_field_is_a_variable_and_is_described():
     values = {"home": "/h", "cache": "/c", "default_model": "m", "host": "0.0.0.0", "max_json_depth": "50"}
-    values |= {"price_currency": "CHF", "wandb_mode": "offline", "job_aliases": '{"mine": "fast"}'}
+    values |= {
+        "upload_invalid_sample_skip_percentage": "0.5",
+        "price_currency": "CHF",
+        "wandb_mode": "offline",
+        "job_aliases": '{"mine": "fast"}',
+    }
     environ = {f"MODWRIGHT_{name.upper()}": values.get(name, "1000") for name in Settings.model_fields}
     settings = load_settings(environ)
     assert (settings.home, settings.cache_dir) == (Path("/h"), Path("/c"))

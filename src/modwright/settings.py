@@ -67,6 +67,13 @@ class Settings(BaseModel):
     max_upload_bytes: int = Field(
         default=2_000_000_000, ge=1_000, description="Largest body of an upload of a file."
     )
+    upload_invalid_sample_skip_percentage: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.5,
+        description="Share of an uploaded file's records that may be wrong where the upload does not say; "
+        "a job on the file must tolerate as many.",
+    )
     max_headers: int = Field(default=100, ge=10, description="Most headers of one request.")
     max_json_depth: int = Field(
         default=32, ge=16, le=200, description="Deepest nesting of lists and objects in a body."
@@ -81,7 +88,7 @@ class Settings(BaseModel):
         default=300.0, gt=0, description="Seconds a request may take from its head to its answer."
     )
     max_transfer_s: float = Field(
-        default=7_200.0, gt=0, description="The same for the upload or download of a file."
+        default=7_200.0, gt=0, description="The same for the upload or download of a file, or of a model."
     )
     job_workers: int = Field(
         default=1, ge=0, le=1_000, description="Workers that `serve` starts beside the server; 0 starts none."

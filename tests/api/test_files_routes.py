@@ -155,6 +155,32 @@ def test_a_share_of_wrong_lines_may_be_tolerated(client):
     refused(upload(client, wrong, invalid_sample_skip_percentage="0.6"), 400, "less than or equal to 0.5")
 
 
+def test_the_servers_share_holds_where_the_form_has_none_and_the_jobs_own_decides(factory):
+    wrong = jsonl(*ROWS, "nope", *ROWS)
+    with asking(factory, upload_invalid_sample_skip_percentage=0.5) as client:
+        made = upload(client, wrong).json()
+        assert (made["num_lines"], made["summary"]["skipped"]) == (5, 1)
+        assert made["summary"]["problems"][0]["line"] == 3
+        refused(
+            upload(client, wrong, "strict.jsonl", invalid_sample_skip_percentage="0"),
+            400,
+            "not valid JSON",
+            "invalid_data",
+        )
+        asked = {"model": "fast", "training_files": [made["id"]], "hyperparameters": {}, "auto_start": False}
+        jobs = "/v1/fine_tuning/jobs"
+        for given in ({}, {"invalid_sample_skip_percentage": 0.1}):
+            told = refused(
+                client.post(jobs, json=asked | given), 400, "1 of the 5 lines of 'train.jsonl' are wrong"
+            )
+            assert "line 3: is not valid JSON" in told["message"]
+            assert told["param"] == "training_files.0"
+        job = client.post(jobs, json=asked | {"invalid_sample_skip_percentage": 0.2})
+        assert job.json()["status"] == "QUEUED"
+    with asking(factory) as client:
+        refused(upload(client, wrong, "again.jsonl"), 400, "not valid JSON", "invalid_data")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [

@@ -146,6 +146,26 @@ def test_for_machines_every_command_prints_json(server, tmp_path):
     assert "fast" in [row["id"] for row in json.loads(run("models", "list", "--bases", "--json"))["models"]]
 
 
+def test_the_key_of_weights_and_biases_comes_from_the_environment_and_is_not_told(server, monkeypatch):
+    secret = "f00d" * 10
+    monkeypatch.setenv("WANDB_API_KEY", secret)
+    words = ("jobs", "create", "--model", "balanced", "--wandb-project", "geese", "--train")
+    printed = run(*words, str(server.path()), "--json")
+    assert secret not in printed
+    claim = server.claim()
+    assert json.loads(server.factory.sealer.open(claim.secrets)) == {"wandb": secret}
+    assert json.loads(printed)["integrations"][0]["project"] == "geese"
+    run("jobs", "cancel", json.loads(printed)["id"])
+    server.factory.jobs.cancelled(claim)
+    monkeypatch.delenv("WANDB_API_KEY")
+    result = CliRunner().invoke(load_commands(), [*words, str(server.path())], catch_exceptions=False)
+    assert "WANDB_API_KEY is not set here: the server's own key is used" in result.stderr
+    claim = server.claim()
+    assert claim.secrets is None
+    run("jobs", "cancel", claim.job.id)
+    server.factory.jobs.cancelled(claim)
+
+
 def test_a_job_that_fails_leaves_with_what_it_failed_of(server):
     create = ("jobs", "create", "--model", "fast", "--train")
     job = json.loads(run(*create, str(server.path()), "--json"))["id"]

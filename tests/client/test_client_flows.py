@@ -288,6 +288,10 @@ def test_a_watcher_tells_what_is_new_and_again_what_was_done_again():
     again = watcher.look(read_job(job(steps=[(1, 0.9), (2, 0.7), (3, 0.6)], events="abc")))
     assert [step.step_number for step in again.checkpoints] == [2, 3]
     assert [event.name for event in again.events] == ["c"]
+    later = job(steps=[(1, 0.9), (2, 0.7), (3, 0.6)], events="abcd")
+    for step in later["checkpoints"]:
+        step["created_at"] = 2  # done again later, to the same losses: no news
+    assert watcher.look(read_job(later)).checkpoints == ()
 
 
 def test_watching_bears_with_a_server_that_is_away_but_not_for_ever():

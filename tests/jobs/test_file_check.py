@@ -135,6 +135,8 @@ def test_a_share_of_wrong_records_is_tolerated_and_counted(checker):
     rows = [row(m=["a"]), "nope", {"text": 3, "labels": {"m": "b", "n": 1}}, row(m=["b"])]
     found = checker.check([content(*rows)], "a.jsonl", 0.5)
     assert (found.lines, found.skipped) == (4, 2)
+    assert [problem.line for problem in found.problems] == [2, 3, 3, 3]
+    assert FileSummary.from_json(json.loads(json.dumps(found.to_json()))) == found
     assert refused(checker, *rows, tolerated=0.49).total == 4
     refused(checker, {"text": "a"}, tolerated=0.5)
 

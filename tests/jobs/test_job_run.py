@@ -10,8 +10,9 @@ import time
 import pytest
 from sqlalchemy import update
 
+from modwright.api.schemas.job_bodies import job_body
 from modwright.jobs.job_run import JobRun
-from modwright.jobs.lines import Failed, Note, TrainingStep, Validated
+from modwright.jobs.lines import Failed, Note, TrackedRun, TrainingStep, Validated
 from modwright.jobs.specs import Integration
 from modwright.jobs.states import Phase, Status
 from modwright.jobs.workspace import Workspace
@@ -206,6 +207,45 @@ def test_a_trackers_key_goes_to_the_trainer_alone_by_its_environment(shop, train
         "a,b",
     )
     assert "k-123" not in (trainer.command.workspace / "order.json").read_text()
+    stopping.set()
+    thread.join(20)
+    shop.parts.jobs.cancel("default", job.id)
+
+
+def test_a_trackers_settings_of_the_server_go_to_the_jobs_that_ask_for_it(shop, trainer, work, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "the server's")
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:1")
+    for asked, expected in (((Integration("mine"),), "the server's"), ((), None)):
+        trainer.started.clear()
+        job = shop.order("tiny-encoder", integrations=asked, seed=len(asked))
+        shop.parts.jobs.validated(shop.parts.jobs.claim("bob", 60.0), RESULT)
+        thread, _, stopping = work()
+        assert trainer.started.wait(20)
+        environment = trainer.command.environment
+        assert environment.get("WANDB_API_KEY") == expected
+        assert ("WANDB_BASE_URL" in environment) is bool(asked)
+        stopping.set()
+        thread.join(20)
+        shop.parts.jobs.cancel("default", job.id)
+        trainer.code, trainer.said = None, queue.Queue()
+
+
+def test_where_a_tracker_shows_the_run_is_part_of_the_job_at_once(shop, trainer, work):
+    job = shop.order("tiny-encoder", integrations=(Integration("mine", run_name="asked"),))
+    shop.parts.jobs.validated(shop.parts.jobs.claim("bob", 60.0), RESULT)
+    thread, _, stopping = work()
+    assert trainer.started.wait(20)
+    assert trainer.command.environment["WANDB_NAME"] == "asked"
+    (shown,) = job_body(shop.job(job))["integrations"]
+    assert (shown["run_name"], shown["url"]) == ("asked", None)
+    trainer.say(TrackedRun("wandb", "brave-goose-1", "https://wandb.ai/us/mine/runs/1"))
+    deadline = time.monotonic() + 20
+    while "wandb_url" not in shop.job(job).result:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert shop.job(job).result.items() >= RESULT.items()
+    (shown,) = job_body(shop.job(job))["integrations"]
+    assert (shown["run_name"], shown["url"]) == ("brave-goose-1", "https://wandb.ai/us/mine/runs/1")
     stopping.set()
     thread.join(20)
     shop.parts.jobs.cancel("default", job.id)

@@ -253,8 +253,13 @@ def test_lists_are_paged_and_filtered(store):
     assert found(wandb_name="n", wandb_project="p1") == {1, 3}
     assert found(metadata={"team": "red"}) == {0, 1}
     assert found(metadata={"team": "red", "other": "x"}) == set()
+    assert found(without_metadata=True) == set()
+    for number, spec in enumerate(({"metadata": {}}, {}), start=5):
+        made.append(store.create(NewJob(PROJECT, "mistral", "without", spec, f"t{number}")).id)
+    assert found(without_metadata=True) == {5, 6}
+    assert found(without_metadata=True, model="fast") == set()
     middle = store.get(PROJECT, made[2]).created_at
-    assert found(created_after=middle) <= {3, 4}
+    assert found(created_after=middle) <= {3, 4, 5, 6}
     assert found(created_before=middle) <= {0, 1}
 
 

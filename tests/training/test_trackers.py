@@ -13,7 +13,7 @@ from modwright.errors import MissingExtraError
 from modwright.pipeline.run_folder import open_run
 from modwright.recipe import load_recipe
 from modwright.training import trackers as module
-from modwright.training.events import Looked, RunStarted, Step, Warned
+from modwright.training.events import Looked, RunStarted, Step, Tracked, Warned
 from modwright.training.trackers import TensorBoardTracker, Trackers, WandbTracker, open_trackers
 
 STEP, LOOK = Step(1, 0.5, None, 0.1, 1e-3, 100, 0.5, 2), Looked(1, 0.1, 0.4, {"roc_auc": 0.8}, True)
@@ -33,6 +33,10 @@ class Told:
 
     def close(self):
         self.told.append("closed")
+
+    def shown(self):
+        final = any(item[0] == "final" for item in tuple(self.told))
+        return [("final", "final there", "http://127.0.0.1/1")] if final else []
 
 
 class Failing(Told):
@@ -58,8 +62,13 @@ def drain(trackers, *events):
 
 def test_a_tracker_is_told_of_steps_and_looks_by_run():
     told = Told()
-    assert drain(Trackers({"told": told}), STEP, RunStarted("final", 2), LOOK, Warned("mild")) == []
+    drain(Trackers({"told": told}), STEP, RunStarted("final", 2), LOOK, Warned("mild"))
     assert told.told == [("", STEP), ("final", LOOK), "closed"]
+
+
+def test_what_a_tracker_shows_is_told_once():
+    found = drain(Trackers({"told": Told()}), RunStarted("final", 2), STEP, LOOK, STEP)
+    assert found == [Tracked("told", "final", "final there", "http://127.0.0.1/1")]
 
 
 def test_one_that_fails_is_told_of_once_and_the_others_go_on():
@@ -155,10 +164,23 @@ def test_weights_and_biases_writes_offline_below_the_folder(tmp_path, monkeypatc
     folder.mkdir()
     tracker = WandbTracker("moderation", "offline", folder, "model", {"optimizer": {"learning_rate": 1e-3}})
     events = [RunStarted("fold 1 of 2", 1), STEP, LOOK, RunStarted("final", 1), STEP]
-    assert drain(Trackers({"wandb": tracker}), *events) == []
+    assert drain(Trackers({"wandb": tracker}), *events) == [
+        Tracked("wandb", "fold 1 of 2", "model fold 1 of 2", None),
+        Tracked("wandb", "final", "model final", None),
+    ]
     runs = sorted(folder.glob("wandb/offline-run-*/run-*.wandb"))
     assert len(runs) == 2
     written = b"".join(path.read_bytes() for path in runs)
     assert all(word in written for word in (b"train/loss", b"validation/roc_auc", b"learning_rate"))
     private = [str(tmp_path), socket.gethostname(), *filter(None, [os.environ.get("USER")])]
     assert not [name for name in private if len(name) > 3 and name.encode() in written]
+
+
+def test_who_sets_the_variable_names_the_run_of_weights_and_biases(tmp_path, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WANDB_NAME", "mine")
+    tracker = WandbTracker("moderation", "offline", tmp_path, "model", {})
+    assert drain(Trackers({"wandb": tracker}), RunStarted("final", 1), STEP) == [
+        Tracked("wandb", "final", "mine")
+    ]

@@ -24,7 +24,7 @@ from modwright.api.factory import Factory
 from modwright.api.kept_bodies import KeptBodies
 from modwright.api.middleware import Envelope
 from modwright.api.rate_limits import RateLimits
-from modwright.api.routes import files, health, inference, jobs, keys, models, openai_jobs
+from modwright.api.routes import artifacts, files, health, inference, jobs, keys, models, openai_jobs
 from modwright.api.routes.common import ClientGoneError, answers
 from modwright.errors import ModwrightError, RequestError
 from modwright.serving.deployments import Deployments
@@ -101,7 +101,9 @@ def _add_routes(app: FastAPI, *, keeping: bool) -> None:
 
 def _groups(*, keeping: bool) -> tuple[APIRouter, ...]:
     """Return what is mounted below every prefix."""
-    return (inference.router, models.router, *(KEEPING if keeping else ()))
+    if not keeping:
+        return (inference.router, models.router)
+    return (inference.router, artifacts.router, models.router, *KEEPING)
 
 
 def _add_error_handlers(app: FastAPI, groups: tuple[APIRouter, ...]) -> None:

@@ -20,7 +20,7 @@ _log = logging.getLogger("modwright.api")
 
 #: Paths whose bodies are files: they may be larger and take longer.
 _UPLOAD = re.compile(r"(/mistral|/openai)?/v1/files")
-_DOWNLOAD = re.compile(r"(/mistral|/openai)?/v1/files/[^/]+/content")
+_DOWNLOAD = re.compile(r"(/mistral|/openai)?/v1/(files/[^/]+/content|models/.+/artifact)")
 #: The rest of a body that came too slowly or is too large is not read.
 _CLOSE = {"connection": "close"}
 

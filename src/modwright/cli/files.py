@@ -40,8 +40,11 @@ def upload_command(
         int | None, typer.Option("--expires-in-hours", min=1, help="Delete it by itself then.")
     ] = None,
     skip: Annotated[
-        float, typer.Option("--skip", min=0, max=0.5, help="Share of its lines that may be wrong.")
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            "--skip", min=0, max=0.5, help="Share of its lines that may be wrong; the server's own if absent."
+        ),
+    ] = None,
     as_json: bool = JSON,
 ) -> None:
     """Upload files; each is checked line by line, and nothing is kept of one that is wrong."""
@@ -63,7 +66,7 @@ def upload(
     *,
     purpose: str = "fine-tune",
     expires_in_hours: int | None = None,
-    skip: float = 0.0,
+    skip: float | None = None,
     quiet: bool = False,
 ) -> File:
     """Upload a file, with a bar on a terminal unless ``quiet``; raises what `Client.files.upload` does."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,8 @@ from modwright.recipe import override_value
 if TYPE_CHECKING:
     from modwright.client import Client, JobOptions, Target, TrainingFile
 
+#: Where Weights & Biases' own tools look for its key.
+WANDB_KEY = "WANDB_API_KEY"
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -71,8 +75,14 @@ def job_options(order: JobOrder, client: Client, *, quiet: bool) -> tuple[list[T
         "suffix": order.suffix,
         "auto_start": order.start,
         "invalid_sample_skip_percentage": order.skip,
-        "wandb": Wandb(order.wandb_project) if order.wandb_project else None,
+        "wandb": Wandb(order.wandb_project, os.environ.get(WANDB_KEY)) if order.wandb_project else None,
     }
+
+    if order.wandb_project and not os.environ.get(WANDB_KEY) and not quiet:
+        note = (
+            f"{WANDB_KEY} is not set here: the server's own key is used, and nothing is sent if it has none"
+        )
+        print(note, file=sys.stderr)
 
     def sent(source: Path | str) -> str:
         if isinstance(source, str):

@@ -58,7 +58,11 @@ def create_command(
         bool, typer.Option("--start/--no-start", help="Train once the files are checked, or wait.")
     ] = True,
     wandb_project: Annotated[
-        str | None, typer.Option("--wandb-project", help="Project of Weights & Biases that is told.")
+        str | None,
+        typer.Option(
+            "--wandb-project",
+            help="Project of Weights & Biases that is told, with the key in WANDB_API_KEY.",
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it will take.")] = False,
     as_json: bool = JSON,

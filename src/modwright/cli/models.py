@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from modwright.cli.app import app
-from modwright.cli.remote import JSON, asked, moment, print_answer, print_answers, print_fields, print_rows
+from modwright.cli.remote import (
+    JSON,
+    asked,
+    moment,
+    print_answer,
+    print_answers,
+    print_fields,
+    print_rows,
+    transfer_bar,
+)
 from modwright.errors import UsageError
 
 if TYPE_CHECKING:
@@ -77,6 +88,7 @@ def _fields(model: Model) -> list[tuple[str, str]]:
         ("description", model.description),
         ("state", "archived" if model.archived else "answers" if model.type != _BASE else "can be trained"),
         ("root", model.root),
+        ("root version", "" if model.type == _BASE else model.root_version or ""),
         ("job", model.job or ""),
         ("created", moment(model.created or None)),
         ("aliases", ", ".join(model.aliases)),
@@ -118,6 +130,19 @@ def unarchive_command(model: _ID) -> None:
     with asked() as client:
         client.models.unarchive(model)
     print(f"{model} answers again")
+
+
+@models_app.command("download")
+def download_command(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The model's id, or an alias.")],
+    out: Annotated[Path, typer.Option("--out", help="Artifact folder that is written.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Replace an artifact that is there.")] = False,
+    as_json: bool = JSON,
+) -> None:
+    """Fetch a trained model as an artifact folder, for `evaluate`, `predict` and `serve`; archived ones, too."""
+    with asked() as client, transfer_bar(model, quiet=as_json) as progress:
+        folder = client.models.download(model, out, replace=replace, progress=progress)
+    print(json.dumps({"model": model, "folder": str(folder)}) if as_json else folder)
 
 
 @models_app.command("delete")

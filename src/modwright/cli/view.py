@@ -18,7 +18,7 @@ from modwright.cli.meter import RunMeter, look_line
 from modwright.evaluation.metrics import SplitEvaluation
 from modwright.evaluation.report import SummaryRow, summary_rows
 from modwright.render.words import line
-from modwright.training.events import Chosen, Event, Looked, Resumed, RunStarted, Stage, Step, Warned
+from modwright.training.events import Chosen, Event, Looked, Resumed, RunStarted, Stage, Step, Tracked, Warned
 
 _PIPE_WIDTH = 120
 _ENDLESS = 10_000
@@ -74,6 +74,8 @@ class RunView:
             self.say(
                 f"head of '{event.target}': {event.kind}, C {event.c:g}, log-loss out of fold {event.log_loss:.4f}"
             )
+        elif isinstance(event, Tracked):
+            self.say(f"{event.tracker} shows it as '{event.name}'{f': {event.url}' if event.url else ''}")
         elif isinstance(event, Warned):
             self.say(f"warning: {event.message}")
 

@@ -90,6 +90,7 @@ class Model:
     Attributes:
         type: `fine-tuned`, or `base` for what a job may train.
         root: what it was trained from.
+        root_version: beginning of its artifact's id.
         job: the job that trained it.
         archived: it answers no request until it is unarchived.
         operating_points: names of its saved thresholds; None where the answer leaves them out.
@@ -101,6 +102,7 @@ class Model:
     name: str
     description: str
     root: str
+    root_version: str | None = None
     job: str | None = None
     archived: bool = False
     aliases: tuple[str, ...] = ()

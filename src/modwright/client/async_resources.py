@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from modwright.client import calls, file_calls, job_calls, watching
+from modwright.client import calls, file_calls, job_calls, model_files, watching
 from modwright.client.answers import ApiKey, File, Model, NewApiKey
 from modwright.client.file_calls import Progress
 from modwright.client.job_answers import Checkpoint, Estimate, Event, Job
@@ -32,7 +32,7 @@ class Files:
         purpose: str = "fine-tune",
         filename: str | None = None,
         expires_in_hours: int | None = None,
-        invalid_sample_skip_percentage: float = 0.0,
+        invalid_sample_skip_percentage: float | None = None,
         progress: Progress | None = None,
     ) -> File:
         """Send a file, read while it is sent; one to train on is checked line by line.
@@ -42,7 +42,7 @@ class Files:
             purpose: `fine-tune`, or one that the server does not check.
             filename: its name there; its own when not given.
             expires_in_hours: when it is deleted by itself.
-            invalid_sample_skip_percentage: share of its lines that may be wrong, 0 to 0.5.
+            invalid_sample_skip_percentage: share of its lines that may be wrong, 0 to 0.5; the server's own if None.
             progress: called with the bytes sent so far and in all.
 
         Raises:
@@ -188,6 +188,30 @@ class Models:
     async def update(self, model_id: str, **changes: Unpack[calls.ModelChanges]) -> Model:
         """Give a trained model a name or a description; None clears one, what is not given stays."""
         return await self._runner.run(calls.update_model(model_id, changes))
+
+    async def download(
+        self,
+        model: str,
+        folder: str | os.PathLike[str],
+        *,
+        replace: bool = False,
+        progress: Progress | None = None,
+    ) -> Path:
+        """Fetch a trained model, by its id or an alias, as an artifact folder; it appears whole and verified or not at all.
+
+        Args:
+            model: which; an archived one, too.
+            folder: that is written; made where it is not there.
+            replace: an artifact that is there.
+            progress: called with the bytes that came so far and in all.
+
+        Raises:
+            ModelNotFoundError: there is no such model.
+            UsageError: it was not trained, or the folder holds something that may not be replaced.
+            IntegrityError: what came is not what was trained, or leads out of the folder.
+        """
+        flow = model_files.download_model(model, folder, replace=replace, progress=progress)
+        return await self._runner.run(flow, writing=True)
 
     async def archive(self, model_id: str) -> None:
         """Let a trained model rest: it is kept and answers no request."""

@@ -99,7 +99,7 @@ def upload(
     purpose: str = "fine-tune",
     filename: str | None = None,
     expires_in_hours: int | None = None,
-    invalid_sample_skip_percentage: float = 0.0,
+    invalid_sample_skip_percentage: float | None = None,
     progress: Progress | None = None,
 ) -> Flow[File]:
     """Send a file; the server checks one to train on, line by line."""
@@ -109,7 +109,7 @@ def upload(
     fields = {"purpose": purpose}
     if expires_in_hours is not None:
         fields["expiry"] = str(expires_in_hours)
-    if invalid_sample_skip_percentage:
+    if invalid_sample_skip_percentage is not None:
         fields["invalid_sample_skip_percentage"] = str(invalid_sample_skip_percentage)
     form = Form(
         source=place,

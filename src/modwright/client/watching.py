@@ -23,7 +23,8 @@ class Update:
     Attributes:
         job: as it is now.
         events: that happened since the last update, oldest first.
-        checkpoints: steps since then; after a worker was lost, steps that are done again come again.
+        checkpoints: steps since then; after a worker was lost, steps that are done again come again where their losses
+            are others.
     """
 
     job: Job
@@ -36,7 +37,7 @@ class Watcher:
 
     def __init__(self) -> None:
         self._events = 0
-        self._steps: dict[int, Checkpoint] = {}
+        self._steps: dict[int, tuple[float, float | None]] = {}
         self._last: Job | None = None
 
     def look(self, job: Job) -> Update | None:
@@ -45,10 +46,15 @@ class Watcher:
         if self._last == before:
             return None
         events = job.events[self._events :]
-        steps = tuple(step for step in job.checkpoints if self._steps.get(step.step_number) != step)
+        steps = tuple(step for step in job.checkpoints if self._steps.get(step.step_number) != _losses(step))
         self._events = len(job.events)
-        self._steps = {step.step_number: step for step in job.checkpoints}
+        self._steps = {step.step_number: _losses(step) for step in job.checkpoints}
         return Update(job, events, steps)
+
+
+def _losses(step: Checkpoint) -> tuple[float, float | None]:
+    """Return what of a step is news: not when it was done."""
+    return step.train_loss, step.valid_loss
 
 
 def watch_job(job_id: str, every_s: float = EVERY_S, patience_s: float = PATIENCE_S) -> Stream[Update]:

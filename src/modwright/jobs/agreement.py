@@ -14,6 +14,8 @@ from modwright.jobs.file_summary import FileSummary
 from modwright.jobs.specs import JobSpec, TargetSpec
 from modwright.schema import Target, TargetKind
 
+#: Wrong lines that a refusal quotes.
+_TOLD_PROBLEMS = 3
 _TRAINING, _VALIDATION, _DECLARED = "training_files", "validation_files", "classifier_targets"
 
 
@@ -89,10 +91,16 @@ def _refuse_too_many_wrong(spec: JobSpec, files: Sequence[GivenFile]) -> None:
         if share > spec.invalid_sample_skip_percentage:
             raise RequestError(
                 f"{file.summary.skipped:,} of the {file.summary.lines:,} lines of '{file.name}' are wrong, "
-                f"{spec.invalid_sample_skip_percentage:.2%} may be",
+                f"{spec.invalid_sample_skip_percentage:.2%} may be{_first_of(file.summary)}",
                 where=file.place,
                 remedy="mend them, or raise invalid_sample_skip_percentage",
             )
+
+
+def _first_of(summary: FileSummary) -> str:
+    """Return the first wrong lines with their numbers, as far as they are known."""
+    told = [str(problem) for problem in summary.problems[:_TOLD_PROBLEMS]]
+    return f": {'; '.join(told)}" if told else ""
 
 
 def _kinds(

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from modwright.errors import MissingExtraError, UnavailableError
+from modwright.jobs.environment import needed
 from modwright.jobs.file_summary import FileProblem, FileProblemsError, FileSummary
 
 _MODULE = "modwright.jobs.file_check"
@@ -106,7 +107,7 @@ class _Reader:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # an error's words may hold a text
                 start_new_session=True,  # Ctrl-C is the server's, which ends it
-                env={**os.environ, "POLARS_MAX_THREADS": "1"},
+                env={**needed(os.environ), "POLARS_MAX_THREADS": "1"},
             )
 
     @property

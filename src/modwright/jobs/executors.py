@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from modwright.jobs.environment import needed
 from modwright.jobs.states import Phase
 from modwright.settings import Settings
 
@@ -134,17 +135,16 @@ class _LocalRun:
 
 
 def trainer_environment(settings: Settings, more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment of a trainer: this one's, its settings exactly these, and `more`.
+    """Return the environment of a trainer: what it needs of this one, its settings exactly these, and `more`.
 
     Args:
         settings: of the worker; what a trainer has no need of is left out.
         more: such as a tracker's key.
     """
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(_PREFIX)}
     told = settings.model_dump(mode="json", exclude=set(_NOT_FOR_TRAINERS), exclude_defaults=True)
     own = {_PREFIX + name.upper(): _text(value) for name, value in told.items() if value is not None}
     own[f"{_PREFIX}HOME"] = str(settings.home)
-    return kept | own | dict(more or {})
+    return needed(os.environ) | own | dict(more or {})
 
 
 def _text(value: object) -> str:

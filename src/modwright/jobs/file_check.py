@@ -26,6 +26,8 @@ _REQUEST_BYTES = 1 << 20
 #: So many rows are remembered at once.
 _FORGET_ROWS = 10_000
 _FORM = 'one object per line: {"text": "…", "labels": {"moderation": ["insult"]}}'
+#: Problems that are kept of a file whose wrong records are tolerated.
+_TOLD_OF_SKIPPED = 20
 #: Scoring comes first where processors are scarce.
 _NICENESS = 5
 
@@ -146,8 +148,11 @@ def check_file(path: Path, name: str, tolerated: float = 0.0) -> Outcome:
     if problems.total and not (targets and problems.lines <= tolerated * records):
         return Outcome(None, tuple(_problem(error) for error in problems.kept), problems.total)
     notes += looker.conversations.notes()
+    told = tuple(_problem(error) for error in problems.kept[:_TOLD_OF_SKIPPED])
     openai = looker.meaning.openai
-    return Outcome(FileSummary(targets, records, problems.lines, looker.characters, openai, tuple(notes)))
+    return Outcome(
+        FileSummary(targets, records, problems.lines, looker.characters, openai, tuple(notes), told)
+    )
 
 
 def _problem(error: DataError) -> FileProblem:

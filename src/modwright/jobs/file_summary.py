@@ -27,52 +27,6 @@ class FoundTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class FileSummary:
-    """What a file holds.
-
-    Attributes:
-        targets: name to what the rows say of it, in order of first sight.
-        lines: records, the wrong ones among them.
-        skipped: records that are wrong and were tolerated; training leaves them out.
-        characters: of all texts and messages that are read, the labels' not counted.
-        openai: whether the last assistant message is the label, as in OpenAI's fine-tuning files.
-        notes: what was accepted and may surprise.
-    """
-
-    targets: Mapping[str, FoundTarget]
-    lines: int
-    skipped: int
-    characters: int
-    openai: bool = False
-    notes: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the summary as JSON-ready data."""
-        targets = {
-            name: {"kind": found.kind and str(found.kind), "labels": list(found.labels)}
-            for name, found in self.targets.items()
-        }
-        return {
-            "targets": targets,
-            "lines": self.lines,
-            "skipped": self.skipped,
-            "characters": self.characters,
-            "openai": self.openai,
-            "notes": list(self.notes),
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Rebuild a summary from `to_json` data."""
-        targets = {
-            name: FoundTarget(found["kind"] and TargetKind(found["kind"]), tuple(found["labels"]))
-            for name, found in data["targets"].items()
-        }
-        counts = {key: data[key] for key in ("lines", "skipped", "characters", "openai")}
-        return cls(targets=targets, notes=tuple(data["notes"]), **counts)
-
-
-@dataclass(frozen=True, slots=True)
 class FileProblem:
     """One thing that is wrong in a file: found and expected, the 1-based line and the key path where known."""
 
@@ -84,6 +38,63 @@ class FileProblem:
     def to_json(self) -> dict[str, Any]:
         """Return the problem as JSON-ready data."""
         return asdict(self)
+
+    def __str__(self) -> str:
+        """Return the problem in one line: place, what was found and what was expected."""
+        line = [] if self.line is None else [f"line {self.line}"]
+        place = [*line, *([] if self.field is None else [f"field '{self.field}'"])]
+        return ": ".join([", ".join(place), self.message] if place else [self.message])
+
+
+@dataclass(frozen=True, slots=True)
+class FileSummary:
+    """What a file holds.
+
+    Attributes:
+        targets: name to what the rows say of it, in order of first sight.
+        lines: records, the wrong ones among them.
+        skipped: records that are wrong and were tolerated; training leaves them out.
+        characters: of all texts and messages that are read, the labels' not counted.
+        openai: whether the last assistant message is the label, as in OpenAI's fine-tuning files.
+        notes: what was accepted and may surprise.
+        problems: the first of those that were tolerated.
+    """
+
+    targets: Mapping[str, FoundTarget]
+    lines: int
+    skipped: int
+    characters: int
+    openai: bool = False
+    notes: tuple[str, ...] = ()
+    problems: tuple[FileProblem, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the summary as JSON-ready data."""
+        targets = {
+            name: {"kind": found.kind and str(found.kind), "labels": list(found.labels)}
+            for name, found in self.targets.items()
+        }
+        problems = {"problems": [problem.to_json() for problem in self.problems]} if self.problems else {}
+        return {
+            "targets": targets,
+            "lines": self.lines,
+            "skipped": self.skipped,
+            "characters": self.characters,
+            "openai": self.openai,
+            "notes": list(self.notes),
+            **problems,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild a summary from `to_json` data."""
+        targets = {
+            name: FoundTarget(found["kind"] and TargetKind(found["kind"]), tuple(found["labels"]))
+            for name, found in data["targets"].items()
+        }
+        counts = {key: data[key] for key in ("lines", "skipped", "characters", "openai")}
+        problems = tuple(FileProblem(**problem) for problem in data.get("problems", ()))
+        return cls(targets=targets, notes=tuple(data["notes"]), problems=problems, **counts)
 
 
 class FileProblemsError(DataError):

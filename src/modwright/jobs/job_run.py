@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import shutil
 import signal
@@ -38,7 +39,7 @@ from modwright.jobs.executors import (
     TrainerCommand,
     trainer_environment,
 )
-from modwright.jobs.lines import Failed, Line, Note, Trained, TrainingStep, Validated, read_line
+from modwright.jobs.lines import Failed, Line, Note, TrackedRun, Trained, TrainingStep, Validated, read_line
 from modwright.jobs.naming import model_id
 from modwright.jobs.preparing import lay_down
 from modwright.jobs.specs import JobSpec
@@ -58,6 +59,8 @@ FLUSH_S = 0.5
 _MOST_BETWEEN_BEATS_S = 2.0
 _PAUSE_S = 0.5
 _FLUSHED_LINES = 5_000
+#: The operator's own, which a job that asks for the tracker is trained with; its key where the job has none.
+_OF_WANDB = "WANDB_"
 Result = TypeVar("Result")
 
 
@@ -124,6 +127,7 @@ class JobRun:
         self._workspace = Workspace.of(parts.settings.home, claim.job.id)
         self._events: list[NewEvent] = []
         self._steps: list[NewCheckpoint] = []
+        self._found: dict[str, object] = {}
         self._outcome: Validated | Trained | Failed | None = None
 
     def run(self) -> Status | None:
@@ -201,11 +205,13 @@ class JobRun:
         if not integrations or self._claim.phase is Phase.VALIDATE:
             return {}
         one = integrations[0]
-        told = {"WANDB_ENTITY": one.entity, "WANDB_TAGS": ",".join(one.tags)}
+        own = {name: value for name, value in os.environ.items() if name.startswith(_OF_WANDB)}
+        named = one.run_name or one.name or f"{self._claim.job.id}-0"
+        told = {"WANDB_ENTITY": one.entity, "WANDB_TAGS": ",".join(one.tags), "WANDB_NAME": named}
         if self._claim.secrets is not None:
             keys = json.loads(self._parts.sealer.open(self._claim.secrets))
             told["WANDB_API_KEY"] = keys.get(one.type)
-        return {key: value for key, value in told.items() if value}
+        return own | {key: value for key, value in told.items() if value}
 
     def _take(self, said: queue.Queue[str | None]) -> bool:
         """Gather what is said for a while; returns False when the trainer has said all."""
@@ -226,6 +232,8 @@ class JobRun:
             self._events.append(line.event())
         elif isinstance(line, TrainingStep):
             self._steps.append(line.checkpoint())
+        elif isinstance(line, TrackedRun):
+            self._found |= line.result()
         elif isinstance(line, (Validated, Trained, Failed)):
             self._outcome = line
 
@@ -241,17 +249,19 @@ class JobRun:
     def _flush(self) -> None:
         """Write down what was said; where the database is away it is kept for later."""
         try:
-            self._parts.jobs.record(self._claim, self._events, self._steps)
+            self._record()
         except StorageError:
             return
-        self._events, self._steps = [], []
+
+    def _record(self) -> None:
+        self._parts.jobs.record(self._claim, self._events, self._steps, found=self._found)
+        self._events, self._steps, self._found = [], [], {}
 
     def _end_of(self, code: int) -> Callable[[], Status]:
         """Return the write that ends the phase after a trainer has left with a code."""
         jobs, claim, outcome = self._parts.jobs, self._claim, self._outcome
-        if self._steps:
-            self._insist(lambda: jobs.record(claim, self._events, self._steps))
-            self._events, self._steps = [], []
+        if self._steps or self._found:
+            self._insist(self._record)
         events = tuple(self._events)
         if code == 0 and isinstance(outcome, Validated):
             result = dict(outcome.result)

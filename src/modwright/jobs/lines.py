@@ -71,6 +71,20 @@ class TrainingStep(Line):
 
 
 @dataclass(frozen=True)
+class TrackedRun(Line):
+    """A tracker shows the run whose model remains: the run's name there, and its address where it has one."""
+
+    KIND: ClassVar[str] = "tracked"
+    tracker: str
+    name: str
+    url: str | None = None
+
+    def result(self) -> dict[str, str | None]:
+        """Return what the job's result keeps of it."""
+        return {f"{self.tracker}_name": self.name, f"{self.tracker}_url": self.url}
+
+
+@dataclass(frozen=True)
 class Validated(Line):
     """Validation is done."""
 
@@ -116,7 +130,7 @@ class Failed(Line):
         return told | ({"problems": [dict(one) for one in self.problems]} if self.problems else {})
 
 
-_KINDS = {kind.KIND: kind for kind in (Note, TrainingStep, Validated, Trained, Failed)}
+_KINDS = {kind.KIND: kind for kind in (Note, TrainingStep, TrackedRun, Validated, Trained, Failed)}
 
 
 def read_line(text: str) -> Line:

@@ -27,7 +27,7 @@ from modwright.errors import (
     NotFoundError,
     TrainingError,
 )
-from modwright.jobs.lines import Failed, Line, Note, Trained, TrainingStep, Validated
+from modwright.jobs.lines import Failed, Line, Note, TrackedRun, Trained, TrainingStep, Validated
 from modwright.jobs.states import Phase
 from modwright.jobs.validating import check_data, describe, plan_of
 from modwright.jobs.workspace import Order, Workspace
@@ -38,7 +38,7 @@ from modwright.settings import Settings, load_settings
 from modwright.storage.job_rows import Level
 from modwright.training.dealing import FINAL
 from modwright.training.event_log import read_lines
-from modwright.training.events import Event, Resumed, RunStarted, Stage, Step, Warned
+from modwright.training.events import Event, Resumed, RunStarted, Stage, Step, Tracked, Warned
 
 _PACKAGE = f"{os.sep}modwright{os.sep}"
 #: Scoring comes first where processors are scarce.
@@ -70,6 +70,9 @@ class Teller:
                 self.tell(TrainingStep.of(event))
         elif isinstance(event, Warned):
             self.tell(Note("warning", event.message, Level.WARN))
+        elif isinstance(event, Tracked):
+            if event.run in ("", FINAL):
+                self.tell(TrackedRun(event.tracker, event.name, event.url))
         elif isinstance(event, Resumed):
             self.tell(Note("resumed", f"goes on after step {event.step}", Level.INFO, {"step": event.step}))
         elif isinstance(event, Stage) and event.name != self._stage:

@@ -64,8 +64,8 @@ class RunFolder:
     def on_event(self, event: Event) -> None:
         """Keep an event and hand it on."""
         self._keep(event)
-        for warning in self._trackers.on_event(event):
-            self._keep(warning)
+        for news in self._trackers.on_event(event):
+            self._keep(news)
         if isinstance(event, (Looked, RunStarted)) and time.monotonic() >= self._draws_from:
             self.draw()
 
@@ -96,8 +96,8 @@ class RunFolder:
     def close(self) -> None:
         """Draw what there is, and close the trackers and the file."""
         self.draw()
-        for warning in self._trackers.close():
-            self._keep(warning)
+        for news in self._trackers.close():
+            self._keep(news)
         self._log.close()
 
     def _read_identity(self) -> Any:

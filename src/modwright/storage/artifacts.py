@@ -56,14 +56,20 @@ def install(manifest: Manifest, blobs: Blobs, folder: Path) -> None:
             promises; ``folder`` stays as it was.
         StorageError, StorageFullError: the store failed, or there is no room; ``folder`` stays as it was.
     """
-    names = sorted(manifest, key=lambda name: (name == _LAST, name))
-    for name in names:
-        _refuse_outside(name)
+    names = ordered_names(manifest)
     with disk_in_words(str(folder)), staged_folder(folder, replace=True) as staging:
         for name in names:
             target = staging / name
             target.parent.mkdir(parents=True, exist_ok=True)
             _fetch(name, manifest[name], blobs, target)
+
+
+def ordered_names(manifest: Manifest) -> list[str]:
+    """Return the paths of a manifest, `artifact.json` last; raises IntegrityError for one that leads out of the folder."""
+    names = sorted(manifest, key=lambda name: (name == _LAST, name))
+    for name in names:
+        _refuse_outside(name)
+    return names
 
 
 def _fetch(name: str, entry: Mapping[str, Any], blobs: Blobs, target: Path) -> None:

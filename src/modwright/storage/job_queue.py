@@ -80,14 +80,30 @@ class JobQueue:
             return Heartbeat(bool(connection.scalar(query)))
 
     def record(
-        self, claim: Claim, events: Sequence[NewEvent] = (), checkpoints: Sequence[NewCheckpoint] = ()
+        self,
+        claim: Claim,
+        events: Sequence[NewEvent] = (),
+        checkpoints: Sequence[NewCheckpoint] = (),
+        *,
+        found: Mapping[str, Any] | None = None,
     ) -> None:
-        """Add events and checkpoints; a step that is done again replaces itself and all that came after it."""
-        if not events and not checkpoints:
+        """Add events and checkpoints; a step that is done again replaces itself and all that came after it.
+
+        Args:
+            claim: of the job.
+            events: in the order in which they happened.
+            checkpoints: the steps.
+            found: laid over the job's result.
+        """
+        if not events and not checkpoints and not found:
             return
         with self._database.write() as connection:
-            now = present(connection)
-            self._touch(connection, claim, modified_at=now)
+            if found:
+                job, now = self._own(connection, claim)
+                self._touch(connection, claim, result={**job.result, **found})
+            else:
+                now = present(connection)
+                self._touch(connection, claim, modified_at=now)
             self._log(connection, claim.job.id, events, now)
             self._keep_steps(connection, claim.job.id, checkpoints, now)
 

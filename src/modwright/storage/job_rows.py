@@ -158,3 +158,4 @@ class JobFilters:
     wandb_project: str | None = None
     wandb_name: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    without_metadata: bool = False

@@ -279,6 +279,9 @@ def _conditions(filters: JobFilters) -> list[ColumnElement[bool]]:
         *((jobs.c.spec["metadata"][key].as_string(), value) for key, value in filters.metadata.items()),
     ]
     found = [column == str(value) for column, value in equal if value is not None]
+    if filters.without_metadata:
+        metadata = jobs.c.spec["metadata"].as_string()
+        found.append(metadata.is_(None) | (metadata == "{}"))
     if filters.created_after is not None:
         found.append(jobs.c.created_at > filters.created_after)
     if filters.created_before is not None:

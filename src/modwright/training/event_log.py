@@ -20,6 +20,7 @@ from modwright.training.events import (
     Saved,
     Stage,
     Step,
+    Tracked,
     Warned,
 )
 
@@ -33,6 +34,7 @@ KINDS: dict[type[Any], str] = {
     Saved: "saved",
     Resumed: "resumed",
     Warned: "warned",
+    Tracked: "tracked",
 }
 #: Lines that are no event of a trainer: a process begins its work on the run, or has written the artifact.
 OPENED, FINISHED = "opened", "finished"

@@ -102,7 +102,17 @@ class Warned:
     message: str
 
 
-Event = Stage | Chosen | Step | RunStarted | Looked | Saved | Resumed | Warned
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """A tracker has begun to show a run: by which name, and where, if that is known (offline it is nowhere)."""
+
+    tracker: str
+    run: str
+    name: str
+    url: str | None = None
+
+
+Event = Stage | Chosen | Step | RunStarted | Looked | Saved | Resumed | Warned | Tracked
 
 
 def follow(events: Generator[Event, None, Result], on_event: Callable[[Event], None]) -> Result:

@@ -7,7 +7,7 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from modwright.errors import MissingExtraError, UsageError
 from modwright.files import sha256_json
 from modwright.recipe import TrackersRecipe
-from modwright.training.events import Event, Looked, RunStarted, Step, Warned
+from modwright.training.events import Event, Looked, RunStarted, Step, Tracked, Warned
 
 WANDB, TENSORBOARD = "wandb", "tensorboard"
 #: A tracker that lags by so many events, or closes no sooner than this, is left behind.
@@ -38,6 +38,10 @@ class Tracker(Protocol):
         """Write down what is left."""
         ...
 
+    def shown(self) -> Sequence[tuple[str, str, str | None]]:
+        """Return the runs that it has begun to show: name of each here and there, and its address, if it has any."""
+        ...
+
 
 class Trackers:
     """Hands steps and looks to trackers, each on a thread of its own; one that fails is told of once and left out."""
@@ -47,25 +51,29 @@ class Trackers:
         self._close_timeout_s = close_timeout_s
         self._run = ""
 
-    def on_event(self, event: Event) -> list[Warned]:
-        """Take an event at once; return warnings of trackers that have failed since."""
+    def on_event(self, event: Event) -> list[Warned | Tracked]:
+        """Take an event at once; return which runs trackers show since, and warnings of those that have failed."""
         if isinstance(event, RunStarted):
             self._run = event.name
         if isinstance(event, (Step, Looked)):
             for courier in self._couriers:
                 courier.send(self._run, event)
-        return self._left_out()
+        return self._news()
 
-    def close(self) -> list[Warned]:
-        """Close every tracker, waiting for all of them together no longer than the limit; return warnings."""
+    def close(self) -> list[Warned | Tracked]:
+        """Close every tracker, waiting for all of them together no longer than the limit; return what `on_event` does."""
         for courier in self._couriers:
             courier.send_end()
         deadline = time.monotonic() + self._close_timeout_s
         for courier in self._couriers:
             courier.join(max(0.0, deadline - time.monotonic()), self._close_timeout_s)
-        warnings = self._left_out()
+        news = self._news()
         self._couriers = []
-        return warnings
+        return news
+
+    def _news(self) -> list[Warned | Tracked]:
+        shown = [tracked for courier in self._couriers for tracked in courier.newly_shown()]
+        return [*shown, *self._left_out()]
 
     def _left_out(self) -> list[Warned]:
         failed = [courier for courier in self._couriers if courier.failure is not None]
@@ -83,9 +91,16 @@ class _Courier:
         self.name = name
         self.failure: str | None = None
         self._tracker = tracker
+        self._told = 0
         self._waiting: queue.Queue[tuple[str, Step | Looked] | None] = queue.Queue(_MOST_WAITING)
         self._thread = threading.Thread(target=self._carry, name=f"tracker {name}", daemon=True)
         self._thread.start()
+
+    def newly_shown(self) -> list[Tracked]:
+        """Return the runs that the tracker shows and that were not told yet."""
+        shown = self._tracker.shown()[self._told :]
+        self._told += len(shown)
+        return [Tracked(self.name, *one) for one in shown]
 
     def send(self, run: str, event: Step | Looked) -> None:
         self._put((run, event))
@@ -154,6 +169,11 @@ class WandbTracker:
         self._name, self._config = name, config
         self._run: Any = None
         self._run_name: str | None = None
+        self._shown: list[tuple[str, str, str | None]] = []
+
+    def shown(self) -> Sequence[tuple[str, str, str | None]]:
+        """Return the runs opened so far; those of offline runs have no address."""
+        return tuple(self._shown)
 
     def step(self, run: str, step: Step) -> None:
         """Log a step's figures under `train/`."""
@@ -180,11 +200,15 @@ class WandbTracker:
         import wandb
 
         if self._mode == "online" and not wandb.login(prompt=False):
-            raise UsageError("nobody is logged in", remedy="run `wandb login`, or set wandb_mode = 'offline'")
+            raise UsageError(
+                "there is no key of Weights & Biases",
+                remedy="set WANDB_API_KEY, run `wandb login`, or set wandb_mode = 'offline'",
+            )
         identity = sha256_json([str(self._folder), self._name, run, self._config])[:16]
         opened = wandb.init(
             project=self._project,
-            name=f"{self._name} {run}".strip(),
+            # Who sets the variable names the run; the library itself reads it once in a process.
+            name=os.environ.get("WANDB_NAME") or f"{self._name} {run}".strip(),
             group=self._name,
             id=identity,
             resume="allow" if self._mode == "online" else None,
@@ -195,6 +219,7 @@ class WandbTracker:
             settings=wandb.Settings(**_WANDB_SETTINGS),
         )
         opened.define_metric("*", step_metric="step")
+        self._shown.append((run, str(opened.name), opened.url or None))
         return opened
 
 
@@ -223,6 +248,10 @@ class TensorBoardTracker:
         self._folder = folder
         self._writer: Any = None
         self._run: str | None = None
+
+    def shown(self) -> Sequence[tuple[str, str, str | None]]:
+        """Return nothing: its files lie in the run's folder, whose name is known."""
+        return ()
 
     def step(self, run: str, step: Step) -> None:
         """Write a step's figures under `train/`."""

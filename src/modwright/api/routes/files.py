@@ -19,7 +19,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from modwright.api.auth import Principal, Scope, needs, principal
 from modwright.api.errors import ErrorBody, InvalidBodyError, Problem
 from modwright.api.factory import Factory
-from modwright.api.routes.common import ClientGoneError, answers, factory, unless_gone
+from modwright.api.routes.common import ClientGoneError, answers, factory, settings, unless_gone
 from modwright.api.schemas.files import (
     UPLOAD_FIELDS,
     DeletedFile,
@@ -100,7 +100,12 @@ def _form_body() -> dict[str, Any]:
         "expires_after[anchor]": {"type": "string", "enum": ["created_at"]},
         "expires_after[seconds]": {"type": "integer", "minimum": 1},
         "visibility": {"type": "string", "enum": ["workspace", "user"], "default": "workspace"},
-        "invalid_sample_skip_percentage": {"type": "number", "minimum": 0, "maximum": 0.5, "default": 0},
+        "invalid_sample_skip_percentage": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 0.5,
+            "description": "The server's own where absent, 0 unless its operator says otherwise.",
+        },
     }
     file = {
         "type": "string",
@@ -181,6 +186,8 @@ async def _keep(request: Request, writer: BlobWriter, form: Form) -> FileRow:
     if fields.checked:
         gone = threading.Event()
         share = fields.invalid_sample_skip_percentage
+        if share is None:
+            share = settings(request).upload_invalid_sample_skip_percentage
         content = _content(writer.path, gone)
         check = partial(made.checker.check, content, form.filename[:_SHOWN_NAME], share)
         try:

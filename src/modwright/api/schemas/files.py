@@ -49,8 +49,9 @@ class UploadFields(Strict):
     )
     expires_after: ExpiresAfter | None = None
     visibility: Literal["workspace", "user"] = "workspace"
-    invalid_sample_skip_percentage: Annotated[float, Field(ge=0, le=0.5)] = Field(
-        default=0.0, description="Share of the records that may be wrong; training leaves them out."
+    invalid_sample_skip_percentage: Annotated[float, Field(ge=0, le=0.5)] | None = Field(
+        default=None,
+        description="Share of the records that may be wrong; training leaves them out. The server's own where absent.",
     )
 
     @model_validator(mode="after")
@@ -211,7 +212,8 @@ class FileBody(BaseModel):
     status: Literal["processed"]
     status_details: None
     summary: dict[str, Any] | None = Field(
-        description="What the check found: targets with kind and labels, lines, skipped, characters."
+        description="What the check found: targets with kind and labels, lines, skipped, characters, and the first "
+        "problems of what is skipped."
     )
 
 

@@ -188,7 +188,7 @@ def integration_body(integration: Integration, result: Mapping[str, Any]) -> dic
         "type": integration.type,
         "project": integration.project,
         "name": integration.name,
-        "run_name": integration.run_name,
+        "run_name": result.get("wandb_name") or integration.run_name,
         "url": result.get("wandb_url"),
         "wandb": wandb,
     }

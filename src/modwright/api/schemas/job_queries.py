@@ -52,7 +52,9 @@ class JobQuery(Strict):
     created_by_me: bool = False
     wandb_project: _Text | None = None
     wandb_name: _Text | None = None
-    metadata: Annotated[dict[str, _Text], Field(max_length=16)] = Field(default_factory=dict)
+    metadata: Annotated[dict[str, _Text], Field(max_length=16)] | None = Field(
+        default_factory=dict, description="Keys and their values; null: jobs without any."
+    )
 
     @field_validator("status")
     @classmethod
@@ -77,7 +79,8 @@ class JobQuery(Strict):
             created_by=key_id if self.created_by_me else None,
             wandb_project=self.wandb_project,
             wandb_name=self.wandb_name,
-            metadata=self.metadata,
+            metadata=self.metadata or {},
+            without_metadata=self.metadata is None,
         )
 
 
@@ -96,11 +99,20 @@ def read_query(model: type[_Query], given: QueryParams) -> _Query:
         if "\0" in key or "\0" in value:
             raise RequestError("holds a NUL", where=key.replace("\0", "")[:100])
         place[name] = value
-    if "metadata" in values:
+    return parse(model, values | _metadata(values.get("metadata"), metadata))
+
+
+def _metadata(whole: object, keys: dict[str, str]) -> dict[str, object]:
+    """Return the filter by metadata, as OpenAI writes it: `metadata[key]=value`, or `metadata=null` for none."""
+    if whole is None:
+        return {"metadata": keys} if keys else {}
+    if whole != "null" or keys:
         raise RequestError(
-            "a filter by metadata names its key", where="metadata", remedy="write metadata[key]=value"
+            "a filter by metadata names its key",
+            where="metadata",
+            remedy="write metadata[key]=value, or metadata=null alone for jobs without metadata",
         )
-    return parse(model, values | {"metadata": metadata} if metadata else values)
+    return {"metadata": None}
 
 
 def _seconds(moment: datetime | None) -> float | None:
