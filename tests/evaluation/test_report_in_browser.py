@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from made_report import REVERSED, a_section, made
+from playwright.sync_api import sync_playwright
 
 from modwright.evaluation.report import report_html
 
@@ -15,11 +16,9 @@ HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"
 
 @pytest.fixture(scope="module")
 def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("there is no chromium")
-    with sync_api.sync_playwright() as playwright:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    assert chromium, "there is no chromium: apt-get install chromium"
+    with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield running
         running.close()
