@@ -56,6 +56,7 @@ def test_a_small_sample_is_called_small_and_a_large_one_is_not():
     assert "Accuracy could" in sample_warning(small.targets["tone"])
     assert sample_warning(large.targets["moderation"]) == sample_warning(large.targets["tone"]) == ""
     assert "No row" in sample_warning(evaluated(0).targets["tone"])
+    assert "1.00 in every resample" in sample_warning(evaluated(30, noise=0.0).targets["tone"])
 
 
 def test_an_f1_that_flagging_everything_reaches_is_called_so():

@@ -112,10 +112,11 @@ def sample_warning(found: TargetEvaluation) -> str:
         return f"The sample is too small for an interval: {count(found.known)} labelled rows."
     if found.known >= _SMALL_ROWS and judged.high - judged.low <= _WIDE:
         return ""
-    return (
-        f"This is a small sample: {count(found.known)} labelled rows. {name} could as well have come out "
-        f"anywhere between {number(judged.low)} and {number(judged.high)}; smaller differences say nothing."
-    )
+    small = f"This is a small sample: {count(found.known)} labelled rows. {name}"
+    low, high = number(judged.low), number(judged.high)
+    if low == high:
+        return f"{small} is {low} in every resample, which rows as few as these easily show."
+    return f"{small} could as well have come out anywhere between {low} and {high}; smaller differences say nothing."
 
 
 def drawn_from(evaluation: SplitEvaluation) -> str:
