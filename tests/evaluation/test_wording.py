@@ -52,7 +52,8 @@ def test_an_interval_below_zero_can_be_read():
 
 def test_a_small_sample_is_called_small_and_a_large_one_is_not():
     small, large = evaluated(80), evaluated(3000)
-    assert "80 labelled rows. F1 could as well" in sample_warning(small.targets["moderation"])
+    assert "80 labelled rows. F1 is 1.00 in every resample" in sample_warning(small.targets["moderation"])
+    assert "F1 could as well" in sample_warning(evaluated(80, noise=0.6).targets["moderation"])
     assert "Accuracy is 1.00 in every resample" in sample_warning(small.targets["tone"])
     assert sample_warning(large.targets["moderation"]) == sample_warning(large.targets["tone"]) == ""
     assert "No row" in sample_warning(evaluated(0).targets["tone"])
