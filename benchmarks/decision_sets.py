@@ -43,8 +43,17 @@ class Scored:
 
 def read_set(name: str) -> tuple[Schema, TrainingRows]:
     """Return the first rows of a set in an order that is always the same; labels are 0 or 1."""
+    schema, rows = shuffled(name, ROWS[name][0])
+    if name == "civil_comments":
+        labels = {target: (values > 0.5).astype(float) for target, values in rows.labels.items()}
+        rows = TrainingRows(rows.inputs, labels, rows.weights, rows.groups)
+    return schema, rows
+
+
+def shuffled(name: str, number: int) -> tuple[Schema, TrainingRows]:
+    """Return so many rows of a set in an order that is always the same, labels as the file gives them."""
     schema, rows = _READERS[name]()
-    return schema, rows.take(np.random.default_rng(SEED).permutation(len(rows.inputs))[: ROWS[name][0]])
+    return schema, rows.take(np.random.default_rng(SEED).permutation(len(rows.inputs))[:number])
 
 
 def scored(recipe: FrozenRecipe, schema: Schema, rows: TrainingRows, trained: IntArray) -> Scored:
@@ -84,7 +93,7 @@ def _civil_comments() -> tuple[Schema, TrainingRows]:
     with data_file("civil_comments/scores.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     target = Target.create("moderation", TargetKind.MULTI_LABEL, _CIVIL)
-    values = np.array([[float(float(row[label]) > 0.5) for label in _CIVIL] for row in rows])
+    values = np.array([[float(row[label]) for label in _CIVIL] for row in rows])
     return Schema((target,)), _rows(target, [row["text"] for row in rows], values)
 
 

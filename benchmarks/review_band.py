@@ -16,22 +16,21 @@ kept below MODWRIGHT_HOME.
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from common import PACKAGES, RESULTS, Book, data_file, identity_of, rounded, silent, working_folder
-from modwright.data.options import ImportOptions, Meaning, Reading
+from common import PACKAGES, RESULTS, Book, identity_of, rounded, silent, working_folder
+from decision_sets import SEED, shuffled
 from modwright.evaluation.calibration import fit_calibration
 from modwright.evaluation.decisions import rule_of
 from modwright.evaluation.review import ACT, LEFT_OUT, PASS, REVIEW, Codes, Promise, ReviewBand
 from modwright.evaluation.review_fit import fit_review
 from modwright.pipeline.bases import open_bases
 from modwright.recipe import FrozenRecipe, load_recipe
-from modwright.schema import BoolArray, FloatArray, Schema, Target, TargetKind, text_input
+from modwright.schema import BoolArray, FloatArray, Schema, Target, TargetKind
 from modwright.settings import load_settings
 from modwright.training.events import follow
 from modwright.training.fitted import Fitted
@@ -40,7 +39,6 @@ from modwright.training.rows import TrainingRows
 
 RATES = (0.02, 0.05, 0.1)
 RARE = 0.05
-SEED = 11
 #: Set to the rows that are trained on and those that are scored and halved.
 SIZES = {"davidson": (1500, 3000), "civil_comments": (2000, 3000), "ethos": (398, 600)}
 OUT_OF_FOLD_ROWS = 500
@@ -58,8 +56,7 @@ def main() -> None:
 
 def run(book: Book, name: str, recipe: FrozenRecipe, splits: int, shuffles: int) -> None:
     """Measure one set, unless the book has it."""
-    schema, rows = _READERS[name]()
-    rows = rows.take(np.random.default_rng(SEED).permutation(len(rows.inputs))[: sum(SIZES[name])])
+    schema, rows = shuffled(name, sum(SIZES[name]))
     identity = identity_of(recipe, *SIZES[name], splits)
     _tell(name, book.run(name, identity, lambda: over_splits(name, recipe, schema, rows, splits)))
     if name == "ethos" and shuffles:
@@ -223,51 +220,6 @@ def _truth(target: Target, labels: FloatArray, positive_above: float) -> FloatAr
     if target.kind is TargetKind.MULTI_LABEL:
         return np.where(np.isnan(labels), np.nan, labels > positive_above)
     return np.asarray(np.eye(labels.shape[1])[labels.argmax(axis=1)], dtype=np.float64)
-
-
-def _davidson() -> tuple[Schema, TrainingRows]:
-    labels = ("hate", "offensive", "neither")
-    with data_file("davidson/labeled_data.csv").open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    target = Target.create("speech", TargetKind.SINGLE_LABEL, labels, negative=["neither"])
-    values = np.eye(len(labels))[[int(row["class"]) for row in rows]]
-    return Schema((target,)), _rows(target, [row["tweet"] for row in rows], values)
-
-
-def _civil_comments() -> tuple[Schema, TrainingRows]:
-    labels = ("insult", "obscene", "identity_attack", "threat")
-    with data_file("civil_comments/scores.csv").open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    target = Target.create("moderation", TargetKind.MULTI_LABEL, labels)
-    values = np.array([[float(row[label]) for label in labels] for row in rows])
-    return Schema((target,)), _rows(target, [row["text"] for row in rows], values)
-
-
-def _ethos() -> tuple[Schema, TrainingRows]:
-    from modwright.data.importing import load_dataset
-    from modwright.pipeline.rows import rows_of
-
-    options = ImportOptions(
-        sources=(str(data_file("ethos/binary.csv")),),
-        out=RESULTS / "unused",
-        reading=Reading(delimiter=";"),
-        meaning=Meaning(text="comment", scores=("isHate",), threshold=">= median"),
-    )
-    dataset = load_dataset(options).dataset
-    return dataset.schema, rows_of(dataset.splits["train"], dataset.schema)
-
-
-def _rows(target: Target, texts: list[str], values: FloatArray) -> TrainingRows:
-    return TrainingRows(
-        [text_input(text) for text in texts], {target.name: values}, np.ones(len(texts)), texts
-    )
-
-
-_READERS: Mapping[str, Callable[[], tuple[Schema, TrainingRows]]] = {
-    "davidson": _davidson,
-    "civil_comments": _civil_comments,
-    "ethos": _ethos,
-}
 
 
 def _tell(name: str, found: Mapping[str, Any]) -> None:

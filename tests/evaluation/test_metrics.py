@@ -10,6 +10,7 @@ from sklearn import metrics as reference
 
 from modwright.errors import UsageError
 from modwright.evaluation.metrics import Metric, evaluate_split, metrics_json
+from modwright.evaluation.reliability import ece_band
 from modwright.evaluation.thresholds import flags as flagged_by
 from modwright.schema import Schema, Target, TargetKind
 
@@ -181,6 +182,25 @@ def test_values_lie_within_their_intervals():
                         label.label,
                         metric,
                     )
+
+
+def test_the_calibration_error_stands_beside_what_true_probabilities_show_by_chance():
+    within = []
+    for seed in range(20):
+        scores, labels, flags = drawn(seed=seed)
+        measured = evaluate_split(SCHEMA, scores, labels, flags, resamples=100)
+        insult = measured.targets["moderation"].labels["insult"]
+        known = ~np.isnan(labels["moderation"][:, 0])
+        assert insult.ece_band == ece_band(scores["moderation"][known, 0], 100)
+        within.append(insult.within_band)
+        wrong = {**scores, "moderation": scores["moderation"] ** 3}
+        turned = evaluate_split(SCHEMA, wrong, labels, flags, resamples=100).targets["moderation"]
+        assert turned.labels["insult"].within_band is False
+    assert sum(within) >= 17
+    data = metrics_json({"test": evaluated()})["calibration"]["test"]["moderation"]["insult"]
+    assert data == {"band": pytest.approx(0.06, abs=0.03), "within": True}
+    without = evaluate_split(SCHEMA, *drawn(), resamples=0).targets["tone"].labels["rude"]
+    assert (without.ece_band, without.within_band) == (None, None)
 
 
 def test_without_rows_everything_is_undefined():

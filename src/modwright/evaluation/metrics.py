@@ -12,6 +12,7 @@ from modwright.evaluation.binary import LabelStatistics, Metric
 from modwright.evaluation.curves import curves
 from modwright.evaluation.measuring import Bootstrapped, DecisionStatistics, RateStatistics
 from modwright.evaluation.metrics_file import metrics_json
+from modwright.evaluation.reliability import ece_band
 from modwright.evaluation.resampling import RESAMPLES, SEED, Interval, Resampler
 from modwright.evaluation.results import LabelEvaluation, SplitEvaluation, TargetEvaluation, evidence_note
 from modwright.evaluation.samples import KnownRows, decision, label_samples, told
@@ -28,6 +29,8 @@ __all__ = [
 
 #: What a target is averaged over; prevalence is no quality.
 _MACRO = tuple(metric for metric in Metric if metric is not Metric.PREVALENCE)
+#: Labels drawn in all for one band, and the fewest times that they are drawn for many rows.
+_MOST_DRAWN, _LEAST_DRAWS = 20_000_000, 200
 
 
 def evaluate_split(
@@ -70,7 +73,7 @@ def evaluate_split(
         for found in measured.values():
             found.take(counts)
     return SplitEvaluation(
-        {name: found.evaluation() for name, found in measured.items()},
+        {name: found.evaluation(resamples, seed) for name, found in measured.items()},
         rows,
         resampler.units,
         groups is not None,
@@ -126,10 +129,12 @@ class _Measured:
             if measured is not None:
                 measured.take(counts)
 
-    def evaluation(self) -> TargetEvaluation:
+    def evaluation(self, resamples: int, seed: int) -> TargetEvaluation:
         """Gather what was measured."""
         target = self.target
-        labels = {name: _label(target, name, measured) for name, measured in self.labels.items()}
+        labels = {
+            name: _label(target, name, measured, resamples, seed) for name, measured in self.labels.items()
+        }
         ranked = [self.labels[name] for name, found in labels.items() if found.ranked]
         known = np.any([measured.known for measured in self.labels.values()], axis=0)
         single = target.kind is TargetKind.SINGLE_LABEL
@@ -161,12 +166,17 @@ def _most_probable(values: FloatArray) -> IntArray:
     return np.where(usable, np.nan_to_num(values).argmax(axis=1), -1)
 
 
-def _label(target: Target, name: str, measured: Bootstrapped[LabelStatistics]) -> LabelEvaluation:
+def _label(
+    target: Target, name: str, measured: Bootstrapped[LabelStatistics], resamples: int, seed: int
+) -> LabelEvaluation:
     sample = None if measured.statistics is None else measured.statistics.sample
     positives = 0 if sample is None else int(sample.positives.sum())
     confusion = None
     if sample is not None and sample.flagged is not None:
         confusion = _class_confusion(sample.positives.astype(np.int64), sample.flagged.astype(np.int64), 2)
+    band = None
+    if sample is not None and resamples and measured.n > 1:
+        band = ece_band(sample.scores, min(resamples, max(_LEAST_DRAWS, _MOST_DRAWN // measured.n)), seed)
     return LabelEvaluation(
         label=name,
         negative=name in target.negative_labels,
@@ -177,6 +187,7 @@ def _label(target: Target, name: str, measured: Bootstrapped[LabelStatistics]) -
         metrics={metric: measured.interval(metric) for metric in Metric},
         confusion=confusion,
         curves=None if sample is None else curves(sample),
+        ece_band=band,
     )
 
 

@@ -20,13 +20,15 @@ def metrics_json(evaluations: Mapping[str, SplitEvaluation]) -> dict[str, Any]:
     """Return the content of metrics.json for evaluations by split name.
 
     ``splits`` holds split, target, label, metric down to value, low, high and n. Beside it, by split and
-    target: ``evidence`` and ``baselines`` (F1 of flagging every row) per label, ``confusion`` (rows truth,
+    target: ``evidence``, ``calibration`` (the calibration error that true probabilities stay below in 95 % of
+    draws, and whether this one does) and ``baselines`` (F1 of flagging every row) per label, ``confusion`` (rows truth,
     columns decision), ``summary`` (macro averages and the decision "is anything flagged"), and ``settings``
     of the measuring.
     """
     return {
         "splits": _per_label(evaluations, _metrics),
         "evidence": _per_label(evaluations, _evidence),
+        "calibration": _per_label(evaluations, _calibration),
         "baselines": _per_label(evaluations, lambda label: {"always_flag_f1": label.always_flag_f1}),
         "confusion": _per_target(evaluations, _confusion),
         "summary": _per_target(evaluations, _summary),
@@ -58,6 +60,10 @@ def _per_label(
 
 def _metrics(label: LabelEvaluation) -> dict[str, Any]:
     return {str(metric): interval.to_json() for metric, interval in label.metrics.items()}
+
+
+def _calibration(label: LabelEvaluation) -> dict[str, Any]:
+    return {"band": label.ece_band, "within": label.within_band}
 
 
 def _evidence(label: LabelEvaluation) -> dict[str, Any]:

@@ -124,6 +124,7 @@ def drawn(report: Report) -> set[tuple[str, str, str]]:
 @cache
 def _environment() -> Environment:
     filters: dict[str, Callable[..., Any]] = {
+        "band": wording.band,
         "cell": cell_text,
         "measured": _measured,
         "span": wording.span,

@@ -35,6 +35,8 @@ class LabelEvaluation:
         note: why the evidence is not enough; empty where it is.
         confusion: (2, 2) rows are truth no/yes, columns flagged no/yes; None for a label that is never
             flagged.
+        ece_band: the calibration error that these scores would stay below in 95 % of draws if they were true
+            probabilities; None where intervals were not asked for, or fewer than two rows are known.
         curves: None without known rows.
     """
 
@@ -47,6 +49,13 @@ class LabelEvaluation:
     metrics: Mapping[str, Interval]
     confusion: IntArray | None
     curves: Curves | None
+    ece_band: float | None = None
+
+    @property
+    def within_band(self) -> bool | None:
+        """Return whether the calibration error is one that true probabilities show by chance; None without a band."""
+        error = self.metrics[Metric.ECE].value
+        return None if self.ece_band is None or error is None else error <= self.ece_band
 
     @property
     def known(self) -> int:

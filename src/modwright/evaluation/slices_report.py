@@ -82,7 +82,12 @@ def headline(found: Found) -> str:
         on = f" on {split}" if len(found) > 1 else ""
         if worse:
             more = f", and in {len(worse) - 1} more comparisons" if len(worse) > 1 else ""
-            sentences.append(f"It does clearly worse{on} in {_told(worse[0])}{more}, of {made} made.")
+            chance = made * (1 - LEVEL) / 2
+            expected = f"about {chance:.0f}" if chance >= 1 else "hardly any"
+            sentences.append(
+                f"It does clearly worse{on} in {_told(worse[0])}{more}, of {made} made; {expected} would look so by "
+                "chance alone."
+            )
         elif made:
             sentences.append(
                 f"In none of {made} comparisons of parts with all rows does it do clearly worse{on}."

@@ -77,7 +77,7 @@ def _guessing(label: LabelEvaluation) -> str:
 
 def _calibration(label: LabelEvaluation) -> str:
     error = label.metrics[Metric.ECE]
-    if error.low is None or error.low <= _BADLY_CALIBRATED:
+    if error.low is None or error.low <= _BADLY_CALIBRATED or label.within_band:
         return ""
     return (
         f"Scores of {label.label} are off by about {number(error.value)}: a score of 0.80 does not hold for 80 of 100 "

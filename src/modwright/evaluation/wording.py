@@ -49,6 +49,14 @@ def threshold(value: float | None) -> str:
     return "always" if value <= 0 else number(value, 3)
 
 
+def band(label: LabelEvaluation) -> str:
+    """Return up to where the calibration error may be chance, and whether it is above."""
+    if label.ece_band is None:
+        return UNDEFINED
+    told = number(label.ece_band, 3 if label.ece_band < _NARROW else 2)
+    return told if label.within_band is not False else f"{told}: above"
+
+
 @dataclass(frozen=True, slots=True)
 class KeyFigure:
     """A number that a reader sees first, with what it means and what doing nothing clever would give."""
