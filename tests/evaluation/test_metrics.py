@@ -203,6 +203,18 @@ def test_the_calibration_error_stands_beside_what_true_probabilities_show_by_cha
     assert (without.ece_band, without.within_band) == (None, None)
 
 
+def test_soft_labels_and_rows_in_groups_have_no_band_of_chance():
+    scores, labels, flags = drawn()
+    labels["moderation"][7, 0] = 0.25
+    found = evaluate_split(SCHEMA, scores, labels, flags, resamples=20).targets["moderation"].labels
+    assert found["insult"].ece_band is None
+    assert found["threat"].ece_band is not None
+    groups = [str(row // 4) for row in range(240)]
+    assert evaluated(groups=groups).targets["moderation"].labels["threat"].ece_band is None
+    alone = [str(max(row, 3)) for row in range(240)]
+    assert evaluated(groups=alone).targets["moderation"].labels["threat"].ece_band is not None
+
+
 def test_without_rows_everything_is_undefined():
     empty = {target.name: np.zeros((0, len(target.labels))) for target in SCHEMA}
     flags = {name: values.astype(bool) for name, values in empty.items()}

@@ -31,6 +31,8 @@ __all__ = [
 _MACRO = tuple(metric for metric in Metric if metric is not Metric.PREVALENCE)
 #: Labels drawn in all for one band, and the fewest times that they are drawn for many rows.
 _MOST_DRAWN, _LEAST_DRAWS = 20_000_000, 200
+#: Share of units among rows below which rows count as coming in groups, whose labels are not drawn one by one.
+_ALONE = 0.9
 
 
 def evaluate_split(
@@ -72,8 +74,9 @@ def evaluate_split(
     for counts in resampler.counts():
         for found in measured.values():
             found.take(counts)
+    drawn = resamples if resampler.units >= _ALONE * rows else 0
     return SplitEvaluation(
-        {name: found.evaluation(resamples, seed) for name, found in measured.items()},
+        {name: found.evaluation(drawn, seed) for name, found in measured.items()},
         rows,
         resampler.units,
         groups is not None,
@@ -129,12 +132,10 @@ class _Measured:
             if measured is not None:
                 measured.take(counts)
 
-    def evaluation(self, resamples: int, seed: int) -> TargetEvaluation:
-        """Gather what was measured."""
+    def evaluation(self, draws: int, seed: int) -> TargetEvaluation:
+        """Gather what was measured; with so many draws for the bands of calibration errors."""
         target = self.target
-        labels = {
-            name: _label(target, name, measured, resamples, seed) for name, measured in self.labels.items()
-        }
+        labels = {name: _label(target, name, measured, draws, seed) for name, measured in self.labels.items()}
         ranked = [self.labels[name] for name, found in labels.items() if found.ranked]
         known = np.any([measured.known for measured in self.labels.values()], axis=0)
         single = target.kind is TargetKind.SINGLE_LABEL
@@ -167,7 +168,7 @@ def _most_probable(values: FloatArray) -> IntArray:
 
 
 def _label(
-    target: Target, name: str, measured: Bootstrapped[LabelStatistics], resamples: int, seed: int
+    target: Target, name: str, measured: Bootstrapped[LabelStatistics], draws: int, seed: int
 ) -> LabelEvaluation:
     sample = None if measured.statistics is None else measured.statistics.sample
     positives = 0 if sample is None else int(sample.positives.sum())
@@ -175,8 +176,8 @@ def _label(
     if sample is not None and sample.flagged is not None:
         confusion = _class_confusion(sample.positives.astype(np.int64), sample.flagged.astype(np.int64), 2)
     band = None
-    if sample is not None and resamples and measured.n > 1:
-        band = ece_band(sample.scores, min(resamples, max(_LEAST_DRAWS, _MOST_DRAWN // measured.n)), seed)
+    if sample is not None and draws and measured.n > 1 and np.isin(sample.labels, (0, 1)).all():
+        band = ece_band(sample.scores, min(draws, max(_LEAST_DRAWS, _MOST_DRAWN // measured.n)), seed)
     return LabelEvaluation(
         label=name,
         negative=name in target.negative_labels,

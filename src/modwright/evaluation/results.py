@@ -36,7 +36,8 @@ class LabelEvaluation:
         confusion: (2, 2) rows are truth no/yes, columns flagged no/yes; None for a label that is never
             flagged.
         ece_band: the calibration error that these scores would stay below in 95 % of draws if they were true
-            probabilities; None where intervals were not asked for, or fewer than two rows are known.
+            probabilities; None where intervals were not asked for, fewer than two rows are known, labels are soft or
+            rows come in groups.
         curves: None without known rows.
     """
 

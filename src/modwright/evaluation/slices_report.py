@@ -83,7 +83,7 @@ def headline(found: Found) -> str:
         if worse:
             more = f", and in {len(worse) - 1} more comparisons" if len(worse) > 1 else ""
             chance = made * (1 - LEVEL) / 2
-            expected = f"about {chance:.0f}" if chance >= 1 else "hardly any"
+            expected = f"about {chance:.0f}" if round(chance) else "hardly any"
             sentences.append(
                 f"It does clearly worse{on} in {_told(worse[0])}{more}, of {made} made; {expected} would look so by "
                 "chance alone."
