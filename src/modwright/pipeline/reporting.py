@@ -11,6 +11,7 @@ from modwright.evaluation.explorer import Explorer, explorers
 from modwright.evaluation.metrics import SplitEvaluation
 from modwright.evaluation.report import Report, report_html
 from modwright.evaluation.report_forms import report_json, report_markdown
+from modwright.evaluation.review import LabelBand, ReviewBand, TooFew
 from modwright.evaluation.worst import MOST_ERRORS, worst_errors
 from modwright.files import write_text_atomic
 from modwright.pipeline.proof import Finding, Proof
@@ -35,7 +36,7 @@ def made_report(
     """Gather what all forms of a report are made of; at most so many texts that are judged wrongly go along."""
     engine = proof.engine
     return Report(
-        title=f"Evaluation of {proof.folder.name}",
+        title=f"Evaluation of {proof.folder.resolve().name}",
         schema=engine.schema,
         evaluations=evaluations,
         point=engine.operating_point(DEFAULT_OPERATING_POINT),
@@ -63,10 +64,30 @@ def _bands(engine: Engine) -> dict[str, dict[str, tuple[float, float]]]:
     if engine.review is None:
         return {}
     multi = [target.name for target in engine.schema if target.kind is TargetKind.MULTI_LABEL]
-    return {
-        name: {label: (band.low, band.high) for label, band in engine.review.bands.get(name, {}).items()}
-        for name in multi
-    }
+    return {name: seen_between(engine.review, name) for name in multi}
+
+
+def seen_between(review: ReviewBand, target: str) -> dict[str, tuple[float, float]]:
+    """Return from which score on people look, and from which on it is flagged, by label of a multi-label target.
+
+    A label without a promise that is to be left out sends nobody a text: only its flags are left, and a label that
+    never flags is not there. Where no other label ever says anything, people look at what it does not decide.
+    """
+    bands = review.bands.get(target, {})
+    left_out = review.promise.too_few is TooFew.LEAVE_OUT
+    found = {}
+    for label, band in bands.items():
+        alone = not any(_says(other) for name, other in bands.items() if name != label)
+        if band.promised or alone or not left_out:
+            found[label] = (band.low, band.high)
+        elif band.high <= 1:
+            found[label] = (band.high, band.high)
+    return found
+
+
+def _says(band: LabelBand) -> bool:
+    """Return whether a band lets any score pass, or flags any."""
+    return band.low > 0 or band.high <= 1
 
 
 def write_report(out: Path, report: Report) -> tuple[Path, Path, Path]:
