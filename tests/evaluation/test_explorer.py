@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from modwright.evaluation.cuts import NEVER
 from modwright.evaluation.explorer import MOST_POINTS, explorer, explorers
 from modwright.evaluation.scored import scored_split
 from modwright.evaluation.thresholds import OperatingPoint
@@ -121,3 +123,22 @@ def test_labels_with_rows_of_one_kind_have_none():
     )
     assert found[1].points == {}
     assert found[0].to_json()["band"] == [found[0].place(0.1), found[0].place(0.9)]
+
+
+def test_few_digits_neither_make_thresholds_equal_nor_never_a_one():
+    scores = np.array([0.1234567891, 0.1234567892, 0.5, 1.0])
+    found = explorer(NAMES, scores, np.array([False, True, True, True]), {"default": NEVER})
+    told = found.to_json()["thresholds"]
+    assert all(one < other for one, other in itertools.pairwise(told))
+    assert told[found.to_json()["points"]["default"]] > 1
+    assert told[1:3] == [0.1234567891, 0.1234567892]
+
+
+@given(st.lists(st.floats(0, 1) | st.floats(0.5, 0.5000001), min_size=2, max_size=40))
+def test_written_thresholds_rise_as_the_thresholds_do(scores):
+    positives = np.arange(len(scores)) % 2 == 0
+    found = explorer(NAMES, np.array(scores), positives, {"default": NEVER, "strict": 1.0})
+    told = found.to_json()["thresholds"]
+    assert all(one < other for one, other in itertools.pairwise(told))
+    assert [value > 1 for value in told] == [value > 1 for value in found.thresholds]
+    assert told == pytest.approx(found.thresholds.tolist(), rel=1e-6)

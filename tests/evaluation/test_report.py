@@ -6,11 +6,14 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from made_report import HOSTILE, REVERSED, a_section, made
 
+from modwright.evaluation.cuts import NEVER
 from modwright.evaluation.report import MOST_DRAWN, report_html
 from modwright.evaluation.report_forms import report_json, report_markdown
 
@@ -262,3 +265,20 @@ def test_without_an_explorer_there_is_no_script():
     html = rendered(n=0)
     assert "<script" not in html
     assert "script-src" not in html
+
+
+def test_every_form_says_never_of_a_threshold_that_flags_nothing():
+    report = made()
+    never = replace(report.explorers[0], points={"silent": NEVER}, thresholds=np.array([0.0, 0.4, NEVER]))
+    counts = {"found": np.array([3.0, 2.0, 0.0]), "alarms": np.array([9.0, 1.0, 0.0])}
+    report = replace(report, explorers=(replace(never, **counts, band=None),))
+    assert "| silent | never |" in report_markdown(report)
+    assert "<span>never</span>" in report_html(report)
+    assert report_json(report)["explorers"][0]["thresholds"][-1] > 1
+
+
+def test_a_band_that_leaves_nothing_to_people_names_no_score_for_them():
+    report = made()
+    shown = replace(report, explorers=(replace(report.explorers[0], band=(0.4, 0.4)),))
+    assert ">people from 0.200:" in report_html(report)
+    assert ">people from" not in report_html(shown)

@@ -8,6 +8,7 @@ former are where the model is to work. So a few hundred thresholds answer every 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from modwright.schema import BoolArray, FloatArray
 
 #: Thresholds kept per label.
 MOST_POINTS = 200
-#: Digits with which a threshold is written; what it gives was counted before.
+#: Digits with which a threshold is written where they tell it from its neighbours; what it gives was counted before.
 _DIGITS = 7
 
 
@@ -116,7 +117,7 @@ class Explorer:
             "label": self.label,
             "positives": self.positives,
             "negatives": self.negatives,
-            "thresholds": [float(f"{value:.{_DIGITS}g}") for value in self.thresholds],
+            "thresholds": _written(self.thresholds),
             "found": [int(value) for value in self.found],
             "alarms": [int(value) for value in self.alarms],
             "points": {name: self.place(value) for name, value in self.points.items()},
@@ -222,6 +223,17 @@ def _thresholds(high: FloatArray, low: FloatArray, wanted: Iterable[float]) -> F
         stops = np.linspace(way[0], way[-1], room)
         every = every[np.unique(np.searchsorted(-way, -stops, side="left").clip(0, len(every) - 1))]
     return np.unique(np.concatenate([every, fixed]))
+
+
+def _written(thresholds: FloatArray) -> list[float]:
+    """Return thresholds (K,) with few digits, or all where few would make two equal, or one above 1 ("never") a 1."""
+    exact = thresholds.tolist()
+    short = [float(f"{value:.{_DIGITS}g}") for value in exact]
+    often = Counter(short)
+    return [
+        value if often[few] > 1 or (value > 1) != (few > 1) else few
+        for value, few in zip(exact, short, strict=True)
+    ]
 
 
 def _log_odds(counts: FloatArray, total: int) -> FloatArray:

@@ -79,7 +79,6 @@ def report_html(report: Report) -> str:
         schema=report.schema,
         point=report.point,
         fitted_on=report.fitted_on,
-        told=summary.sentences(report.schema, report.evaluations),
         headlines=summary.headlines(report.sections),
         drawn=drawn(report),
         script=Markup(script),

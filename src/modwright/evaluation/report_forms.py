@@ -11,7 +11,7 @@ from modwright.evaluation.report import Report, cell_text
 from modwright.evaluation.resampling import Interval
 from modwright.evaluation.results import SplitEvaluation
 from modwright.evaluation.sections import Cell, Section, Table, sections_json
-from modwright.evaluation.wording import drawn_from, summary_rows, with_interval
+from modwright.evaluation.wording import drawn_from, summary_rows, threshold, with_interval
 from modwright.render import markdown
 from modwright.render.markdown import plain
 from modwright.schema import Schema
@@ -116,7 +116,7 @@ def _points(report: Report) -> list[str]:
             names = (found.split, found.target, found.label, name)
             rates = (with_interval(outcome.precision), with_interval(outcome.recall))
             shares = (str(round(1000 * share)) for share in (outcome.flagged, outcome.missed))
-            rows.append([plain(cell) for cell in (*names, f"{act:.3f}", *rates, *shares)])
+            rows.append([plain(cell) for cell in (*names, threshold(act), *rates, *shares)])
     columns = ("split", "target", "label", "operating point", "flagged from", "precision", "recall")
     counts = ("flagged of 1,000", "missed of 1,000")
     return ["## Operating points", markdown.table((*columns, *counts), rows)] if rows else []
