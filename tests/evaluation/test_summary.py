@@ -53,6 +53,11 @@ def test_a_thousand_texts():
             [[0, 0]] * 2 + [[1, 0]] * 2,
             "flags 500: 0 rightly and 500 wrongly; it misses 500.",
         ),
+        (  # rows that nobody labelled count for nothing, neither where no flag is right
+            [[0.9, 0]] * 8 + [[0, 0]] * 2,
+            [[0, 0]] * 2 + [[np.nan, 0]] * 6 + [[1, 0]] * 2,
+            "500 deserve a flag. The model flags 500: 0 rightly and 500 wrongly; it misses 500.",
+        ),
         ([[0.9, 0]] * 4, [[np.nan, 0]] * 4, ""),
     ],
 )

@@ -21,16 +21,15 @@ _THOUSAND = 1000
 def per_thousand(target: Target, found: TargetEvaluation) -> str:
     """Return what happens to a thousand texts like these, in whole texts; empty where it is not known."""
     decision = found.decision
-    share, flagged = decision[Metric.PREVALENCE].value, decision["flagged"].value
-    precision, recall = decision[Metric.PRECISION].value, decision[Metric.RECALL].value
+    share, recall, right = (decision[name].value for name in (Metric.PREVALENCE, Metric.RECALL, "accuracy"))
     if found.accuracy is not None and not target.negative_labels:
         if found.accuracy.value is None:
             return ""
         return f"Of 1,000 texts like these, {round(_THOUSAND * found.accuracy.value):,} get the right label."
-    if share is None or flagged is None or recall is None:
+    if share is None or recall is None or right is None:
         return ""
     found_share = share * recall
-    wrong_share = found_share / precision - found_share if precision else flagged
+    wrong_share = max(0.0, (1 - share) - (right - found_share))  # of those without a label, what is not right
     deserving, hits, wrong = (round(_THOUSAND * part) for part in (share, found_share, wrong_share))
     return (
         f"Of 1,000 texts like these, {deserving:,} deserve a flag. The model flags {hits + wrong:,}: {hits:,} rightly and "
