@@ -16,6 +16,7 @@ from modwright.errors import UsageError
 from modwright.evaluation.comparison import Judged
 from modwright.evaluation.disagreement import disagreements
 from modwright.evaluation.mcnemar import holm, mcnemar_p
+from modwright.evaluation.metrics import evaluate_split
 from modwright.evaluation.paired import compare
 from modwright.schema import Schema, Target, TargetKind
 
@@ -183,6 +184,65 @@ def test_a_class_is_known_only_whole():
     failed = judged("c", scores, failed=np.ones(4, dtype=bool), target="tone")
     found = compare(TONE, {"tone": truth}, one, failed, resamples=5).targets["tone"]
     assert (found.decision["accuracy"].other.value, found.mcnemar.only_one) == (0.0, 2)
+
+
+MOOD = Schema(
+    (
+        Target.create(
+            "tone", TargetKind.SINGLE_LABEL, ("kind", "plain", "rude", "hostile"), negative=("kind", "plain")
+        ),
+    )
+)
+
+
+def test_the_accuracy_of_classes_is_the_reports():
+    """Soft labels count by their most probable one, and one negative label taken for another is a wrong class."""
+    soft = [[0.1, 0.1, 0.4, 0.4], [0.0, 0.45, 0.35, 0.2], [0.0, 0.0, 0.0, 0.0], [np.nan, 0.0, 1.0, 0.0]]
+    truth = np.array([*soft, [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]])
+    scores = np.array([[0.1, 0.1, 0.5, 0.3], [0.1, 0.2, 0.6, 0.1], [0.7, 0.1, 0.1, 0.1]] * 2)
+    flags = {"tone": np.eye(4, dtype=bool)[scores.argmax(axis=1)] & [False, False, True, True]}
+    report = evaluate_split(MOOD, {"tone": scores}, {"tone": truth}, flags, resamples=20)
+    sides = [
+        Judged(name, flags, {"tone": values}, {"tone": np.ones(4, dtype=bool)}, np.zeros(6, dtype=bool))
+        for name, values in (("a", scores), ("b", scores))
+    ]
+    found = compare(MOOD, {"tone": truth}, *sides, resamples=20).targets["tone"].decision["accuracy"]
+    assert found.one == report.targets["tone"].accuracy
+    assert (found.one.value, found.one.n) == (0.25, 4)
+
+
+def test_a_class_named_without_scores():
+    """Who only names labels says which negative one it means; of flags alone nobody knows, so nothing is compared."""
+    truth = np.array([[1.0, 0, 0, 0], [0, 1.0, 0, 0], [0, 0, 1.0, 0]])
+    scores = np.array([[0.9, 0.1, 0, 0], [0.9, 0.1, 0, 0], [0.1, 0.2, 0.7, 0]])
+    flags = {"tone": np.array([[False] * 4, [False] * 4, [False, False, True, False]])}
+    every, none = {"tone": np.ones(4, dtype=bool)}, np.zeros(3, dtype=bool)
+    one = Judged("a", flags, {"tone": scores}, every, none)
+    named = Judged("b", flags, None, every, none, {"tone": np.array([0, 1, 2])})
+    found = compare(MOOD, {"tone": truth}, one, named, resamples=0).targets["tone"]
+    accuracy = found.decision["accuracy"]
+    assert (accuracy.one.value, accuracy.other.value) == (pytest.approx(2 / 3), 1.0)
+    assert (found.mcnemar.only_one, found.mcnemar.only_other) == (0, 1)
+    without = Judged("b", flags, None, {"tone": np.array([False, False, True, True])}, none)
+    found = compare(MOOD, {"tone": truth}, one, without, resamples=0).targets["tone"]
+    assert (found.decision, list(found.labels)) == ({}, ["rude", "hostile"])
+
+
+def test_both_macro_averages_are_of_the_same_labels():
+    """Precision is not defined for who never flags a label, and the other's of that label must not count alone."""
+    truth = np.zeros((80, 3))
+    truth[:40, :2] = 1.0
+    ours = np.where(truth > 0, 0.9, 0.1)
+    ours[40:60, 0] = 0.9  # insult: 40 of 60 flags are right, threat: all
+    theirs = ours.copy()
+    theirs[:, 1] = 0.0
+    one, other = judged("a", ours), judged("b", theirs)
+    found = compare(SCHEMA, {"moderation": truth}, one, other, resamples=50).targets["moderation"]
+    assert found.labels["threat"].metrics["precision"].other.value is None
+    macro = found.macro["precision"]
+    assert macro.one.value == macro.other.value == pytest.approx(2 / 3)
+    assert (macro.difference.value, macro.difference.low, macro.difference.high) == (0, 0, 0)
+    assert found.macro["recall"].difference.value == 0.5
 
 
 def test_without_known_rows_there_are_no_numbers(labels):

@@ -64,6 +64,16 @@ def test_a_single_label_error_says_what_is_answered_instead():
     }
 
 
+def test_the_most_probable_label_is_the_truth_of_a_soft_one():
+    scores = [[0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1]]
+    lists = worst_errors([split_of(ONE, scores, [[0.3, 0.4, 0.3], [0.2, 0.35, 0.45], [0.4, NAN, 0.6]])])
+    told = {(one.label, one.mistake): [(error.row, error.instead) for error in one.errors] for one in lists}
+    assert told == {
+        ("rude", Mistake.FALSE_ALARM): [("2", "hostile")],
+        ("hostile", Mistake.MISSED): [("2", "rude")],
+    }
+
+
 def test_the_room_is_shared():
     scores = [[0.9, 0.1, 0.1]] * 30 + [[0.1, 0.1, 0.1]] * 30 + [[0.1, 0.1, 0.1]]
     labels = [[0, 0, 0]] * 30 + [[1, 0, 0]] * 30 + [[0, 1, 0]]

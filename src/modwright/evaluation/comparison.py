@@ -8,7 +8,7 @@ from typing import Any
 
 from modwright.evaluation.resampling import Interval
 from modwright.evaluation.results import MIN_EVIDENCE
-from modwright.schema import BoolArray, FloatArray
+from modwright.schema import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,8 @@ class Judged:
         scores: target to (N, L) probabilities; None for a model that only says yes or no.
         covered: target to (L,) the labels it knows.
         failed: (N,) rows it gave no answer for.
+        choices: single-label target to (N,) the place of the label it names, -1 for none that we know; None for a model
+            whose scores say it.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Judged:
     scores: Mapping[str, FloatArray] | None
     covered: Mapping[str, BoolArray]
     failed: BoolArray
+    choices: Mapping[str, IntArray] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +110,10 @@ class TargetComparison:
 
     Attributes:
         labels: those that may be flagged and that both know.
-        macro: mean over the labels with enough evidence, each counting the same; empty for fewer than two.
-        decision: of "is any label flagged", and of a single-label target of "is it the right one", on rows whose labels
-            are all known; empty where the other lacks a label.
+        macro: mean over the labels with enough evidence, each counting the same; empty for fewer than two. A label for
+            which a metric is undefined on one side, such as precision where nothing is flagged, counts on neither.
+        decision: of "is any label flagged", and of a single-label target of "is it the most probable one", on rows whose
+            labels are all known; empty where the other lacks a label.
         mcnemar: of that decision.
     """
 

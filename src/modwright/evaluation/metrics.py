@@ -15,7 +15,7 @@ from modwright.evaluation.metrics_file import metrics_json
 from modwright.evaluation.reliability import ece_band
 from modwright.evaluation.resampling import RESAMPLES, SEED, Interval, Resampler
 from modwright.evaluation.results import LabelEvaluation, SplitEvaluation, TargetEvaluation, evidence_note
-from modwright.evaluation.samples import KnownRows, decision, label_samples, told
+from modwright.evaluation.samples import KnownRows, decision, label_samples, most_probable, told
 from modwright.schema import BoolArray, FloatArray, IntArray, Schema, Target, TargetKind
 
 __all__ = [
@@ -109,7 +109,7 @@ class _Measured:
         labels, flags = told(target, scores, labels, flags)
         truth, chosen, accuracy = np.full(len(scores), -1), np.full(len(scores), -1), None
         if target.kind is TargetKind.SINGLE_LABEL:
-            truth, chosen = _most_probable(labels), scores.argmax(axis=1)
+            truth, chosen = most_probable(labels), scores.argmax(axis=1)
             is_told = truth >= 0
             accuracy = _rates(is_told, (truth == chosen)[is_told])
         samples = label_samples(target, scores, labels, flags, positive_above)
@@ -159,12 +159,6 @@ def _statistics(rows: KnownRows) -> Bootstrapped[LabelStatistics]:
 
 def _rates(known: BoolArray, holds: BoolArray) -> Bootstrapped[RateStatistics]:
     return Bootstrapped(known, RateStatistics(holds) if known.any() else None)
-
-
-def _most_probable(values: FloatArray) -> IntArray:
-    """Return the place (N,) of each row's highest value, the first of equals; -1 where unknown or all 0."""
-    usable = ~np.isnan(values).any(axis=1) & (np.nan_to_num(values).max(axis=1) > 0)
-    return np.where(usable, np.nan_to_num(values).argmax(axis=1), -1)
 
 
 def _label(

@@ -26,7 +26,8 @@ from modwright.evaluation.mcnemar import holm, mcnemar_p
 from modwright.evaluation.measuring import Bootstrapped, DecisionStatistics
 from modwright.evaluation.resampling import RESAMPLES, SEED, Interval, Resampler
 from modwright.evaluation.results import MIN_EVIDENCE
-from modwright.schema import BoolArray, FloatArray, Schema, Target, TargetKind
+from modwright.evaluation.samples import most_probable
+from modwright.schema import BoolArray, FloatArray, IntArray, Schema, Target, TargetKind
 
 #: What flags alone decide, and what takes probabilities besides.
 DECIDED = (Metric.F1, Metric.PRECISION, Metric.RECALL)
@@ -143,10 +144,20 @@ def _measure(schema: Schema, target: Target, labels: FloatArray, one: Judged, ot
                 _sample(model, target, place, known, values, schema.positive_above) for model in (one, other)
             ]
             found.labels[label] = _pair(names, known, samples)
-    columns = [target.index(label) for label in target.flaggable]
-    if both[columns].all():
-        found.decision = _decision(schema, target, labels[:, columns], columns, one, other)
+    if target.kind is TargetKind.SINGLE_LABEL:
+        if _names_every_class(target, both, one, other):
+            found.decision = _class_decision(target, labels, one, other)
+    elif both[[target.index(label) for label in target.flaggable]].all():
+        found.decision = _decision(schema, target, labels, one, other)
     return found
+
+
+def _names_every_class(target: Target, both: BoolArray, one: Judged, other: Judged) -> bool:
+    """Return whether both can name each class; a single negative label is what is left where nothing is flagged."""
+    if both.all():
+        return True
+    flaggable = [target.index(label) for label in target.flaggable]
+    return bool(len(target.negative_labels) == 1 and both[flaggable].all())
 
 
 def _names(one: Judged, other: Judged) -> tuple[Metric, ...]:
@@ -183,24 +194,50 @@ def _right(sample: Sample) -> BoolArray:
     return np.asarray(sample.flagged == sample.positives, dtype=np.bool_)
 
 
-def _decision(
-    schema: Schema, target: Target, labels: FloatArray, columns: list[int], one: Judged, other: Judged
+def _decision(schema: Schema, target: Target, labels: FloatArray, one: Judged, other: Judged) -> _Pair:
+    """Set up "is any label flagged", on the rows whose flaggable labels are all known."""
+    columns = [target.index(label) for label in target.flaggable]
+    known = np.asarray(~np.isnan(labels[:, columns]).any(axis=1), dtype=np.bool_)
+    positives = np.asarray((labels[known][:, columns] > schema.positive_above).any(axis=1), dtype=np.bool_)
+    said = [np.any(model.flags[target.name][known][:, columns], axis=1) for model in (one, other)]
+    return _decided(DECISION, known, positives, said, (one, other))
+
+
+def _class_decision(target: Target, labels: FloatArray, one: Judged, other: Judged) -> _Pair:
+    """Set up "is it the right label": the most probable one, on the very rows of the report's accuracy."""
+    truth = most_probable(labels)
+    known = np.asarray(truth >= 0, dtype=np.bool_)
+    said = [np.equal(_choices(model, target)[known], truth[known]) for model in (one, other)]
+    return _decided(CLASS_DECISION, known, np.ones(int(known.sum()), dtype=np.bool_), said, (one, other))
+
+
+def _decided(
+    names: Sequence[str],
+    known: BoolArray,
+    positives: BoolArray,
+    said: Sequence[BoolArray],
+    models: Sequence[Judged],
 ) -> _Pair:
-    """Set up "is any label flagged"; of a single-label target, whether it is the right one."""
-    known = np.asarray(~np.isnan(labels).any(axis=1), dtype=np.bool_)
-    holds = np.asarray(labels[known] > schema.positive_above, dtype=np.bool_)
-    single = target.kind is TargetKind.SINGLE_LABEL
-    positives = (
-        np.ones(len(holds), dtype=np.bool_) if single else np.asarray(holds.any(axis=1), dtype=np.bool_)
-    )
+    """Put what both say of the known rows together; where one failed, it was wrong."""
     made, right = [], []
-    for model in (one, other):
-        flags = model.flags[target.name][known][:, columns]
-        decided = (flags == holds).all(axis=1) if single else flags.any(axis=1)
-        decided = np.asarray(np.where(model.failed[known], ~positives, decided), dtype=np.bool_)
+    for model, flagged in zip(models, said, strict=True):
+        decided = np.asarray(np.where(model.failed[known], ~positives, flagged), dtype=np.bool_)
         made.append(Bootstrapped(known, DecisionStatistics(decided, positives) if known.any() else None))
         right.append(np.asarray(decided == positives, dtype=np.bool_))
-    return _Pair(CLASS_DECISION if single else DECISION, made[0], made[1], (right[0], right[1]))
+    return _Pair(names, made[0], made[1], (right[0], right[1]))
+
+
+def _choices(model: Judged, target: Target) -> IntArray:
+    """Return the place (N,) of the label that a model names, -1 for none."""
+    if model.choices is not None:
+        return model.choices[target.name]
+    if model.scores is not None and model.covered[target.name].all():
+        scores = model.scores[target.name]
+        return np.where(np.isnan(scores).any(axis=1), -1, np.nan_to_num(scores).argmax(axis=1))
+    flags, negative = model.flags[target.name], target.negative_labels
+    nothing = target.index(negative[0]) if len(negative) == 1 else -1
+    number = flags.sum(axis=1)
+    return np.where(number == 1, flags.argmax(axis=1), np.where(number == 0, nothing, -1))
 
 
 def _tests(pairs: Sequence[_Pair]) -> dict[int, McNemar]:
@@ -229,27 +266,23 @@ def _compared(found: _Measured, tests: Mapping[int, McNemar]) -> TargetCompariso
 
 
 def _macro(pairs: Sequence[_Pair]) -> dict[str, Difference]:
-    """Average over labels, the values and each resample alike; a label whose metric is undefined is left out."""
+    """Average over labels, the values and each resample alike, over those whose metric is defined on both sides."""
     if len(pairs) < 2:
         return {}
     n = max(pair.one.n for pair in pairs)
     found = {}
     for name in pairs[0].names:
-        values = [_mean([side.values[name] for side in sides]) for sides in _sides(pairs)]
-        drawn = [_mean([side.resampled(name) for side in sides]) for sides in _sides(pairs)]
+        values = _means([(pair.one.values[name], pair.other.values[name]) for pair in pairs])
+        drawn = _means([(pair.one.resampled(name), pair.other.resampled(name)) for pair in pairs])
         one, other = (Interval.of(float(value), draws, n) for value, draws in zip(values, drawn, strict=True))
         difference = Interval.of(float(values[0] - values[1]), drawn[0] - drawn[1], n)
         found[str(name)] = Difference(one, other, difference)
     return found
 
 
-def _sides(pairs: Sequence[_Pair]) -> tuple[list[Bootstrapped[Any]], list[Bootstrapped[Any]]]:
-    return [pair.one for pair in pairs], [pair.other for pair in pairs]
-
-
-def _mean(values: Sequence[float | FloatArray]) -> FloatArray:
-    """Return the mean over labels of what is not NaN; NaN where nothing is left."""
-    stacked = np.array(values, dtype=np.float64)
-    defined = ~np.isnan(stacked)
+def _means(sides: Sequence[tuple[float, float] | tuple[FloatArray, FloatArray]]) -> FloatArray:
+    """Return both sides' means over the labels that neither lacks, (2,) or (2, R); NaN where none is left."""
+    stacked = np.array(sides, dtype=np.float64)
+    defined = ~np.isnan(stacked).any(axis=1, keepdims=True)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(defined, stacked, 0.0).sum(axis=0) / defined.sum(axis=0), dtype=np.float64)

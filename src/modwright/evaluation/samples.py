@@ -8,7 +8,7 @@ import numpy as np
 
 from modwright.evaluation.binary import Sample
 from modwright.evaluation.scored import ScoredSplit
-from modwright.schema import BoolArray, FloatArray, Target, TargetKind
+from modwright.schema import BoolArray, FloatArray, IntArray, Target, TargetKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,12 @@ def told(
     for label in target.negative_labels:
         flags[:, target.index(label)] = chosen == target.index(label)
     return masked, flags
+
+
+def most_probable(values: FloatArray) -> IntArray:
+    """Return the place (N,) of each row's highest value, the first of equals; -1 where unknown or all 0."""
+    usable = ~np.isnan(values).any(axis=1) & (np.nan_to_num(values).max(axis=1) > 0)
+    return np.where(usable, np.nan_to_num(values).argmax(axis=1), -1)
 
 
 def label_samples(

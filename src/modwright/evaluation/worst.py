@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from modwright.evaluation.samples import most_probable
 from modwright.evaluation.scored import ScoredSplit
 from modwright.render.words import shortened
-from modwright.schema import Input, IntArray, Target, TargetKind
+from modwright.schema import BoolArray, Input, IntArray, Target, TargetKind
 
 #: Rows shown in a whole report, and of one kind for one label.
 MOST_ERRORS = 50
@@ -84,7 +85,8 @@ def worst_errors(splits: Iterable[ScoredSplit], most: int = MOST_ERRORS) -> list
     """Return the errors of every flaggable label, at most `most` rows in all and a row per group and list.
 
     False alarms are in falling order of score, what is missed in rising order. The room is shared evenly by the lists
-    that have errors. Of a single-label target a row is missed for its true label.
+    that have errors. The truth of a single-label row is its most probable label, as in the report's accuracy; the row
+    is missed for that label. A row whose truth is not known is none.
     """
     found = [
         one for split in splits for target in split.schema for one in _of_target(split, target) if one.count
@@ -111,9 +113,7 @@ def _of_target(split: ScoredSplit, target: Target) -> Iterator[ErrorList]:
     chosen = scores.argmax(axis=1)
     for label in target.flaggable:
         place = target.index(label)
-        known, positives = split.positives(target.name, label)
-        single = target.kind is TargetKind.SINGLE_LABEL
-        said = chosen == place if single else split.flagged[target.name][:, place]
+        known, positives, said = _judged(split, target, label, chosen)
         for mistake, wrong in (
             (Mistake.FALSE_ALARM, known & ~positives & said),
             (Mistake.MISSED, positives & ~said),
@@ -124,6 +124,17 @@ def _of_target(split: ScoredSplit, target: Target) -> Iterator[ErrorList]:
                 _error(split, target, label, mistake, row, chosen) for row in _one_a_group(split, surest)
             ]
             yield ErrorList(split.name, target.name, label, mistake, len(rows), tuple(errors))
+
+
+def _judged(
+    split: ScoredSplit, target: Target, label: str, chosen: IntArray
+) -> tuple[BoolArray, BoolArray, BoolArray]:
+    """Return which rows are known, of which the label holds, and of which the model says so, (N,) each."""
+    place = target.index(label)
+    if target.kind is TargetKind.SINGLE_LABEL:
+        truth = most_probable(split.labels[target.name])
+        return truth >= 0, truth == place, chosen == place
+    return *split.positives(target.name, label), split.flagged[target.name][:, place]
 
 
 def _one_a_group(split: ScoredSplit, rows: IntArray) -> list[int]:
