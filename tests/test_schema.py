@@ -49,6 +49,14 @@ def test_negative_labels_are_safe_unless_named():
     assert Target.create("t", MULTI, ["insult"]).negative_labels == ()
 
 
+def test_whether_anything_is_flagged_is_a_question_where_nothing_may_be():
+    labels = ["calm", "rude"]
+    assert Target.create("t", MULTI, labels).asks_for_flag
+    assert not Target.create("t", MULTI, labels, negative=labels).asks_for_flag
+    assert not Target.create("t", SINGLE, labels).asks_for_flag
+    assert Target.create("t", SINGLE, labels, negative=["calm"]).asks_for_flag
+
+
 def test_labels_and_targets_are_found_by_name_or_the_nearest_is_named():
     target = Target.create("tone", MULTI, ["insult", "threat"])
     assert target.index("threat") == 1

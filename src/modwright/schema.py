@@ -98,6 +98,11 @@ class Target:
         """Return the labels that may be flagged: all but the negative ones, in order."""
         return tuple(label for label in self.labels if label not in self.negative_labels)
 
+    @property
+    def asks_for_flag(self) -> bool:
+        """Return whether "is anything flagged" is a question: not where exactly one of several labels always is."""
+        return bool(self.flaggable) and (self.kind is TargetKind.MULTI_LABEL or bool(self.negative_labels))
+
     def index(self, label: str) -> int:
         """Return the label's place in score arrays; raises SchemaError for an unknown one."""
         try:

@@ -105,6 +105,21 @@ def test_a_label_that_is_never_flagged_is_refused(tmp_path):
         measured(tmp_path, label="safe")
 
 
+def test_a_target_that_gives_every_text_a_label_is_asked_for_one(tmp_path):
+    topic = Target.create("topic", TargetKind.SINGLE_LABEL, ["music", "sport"])
+    point = OperatingPoint("default", "by hand", {"topic": {}})
+
+    def sport(inputs):
+        return {"topic": np.asarray([[0.2, 0.8]] * len(inputs))}
+
+    cases = read_cases(written(tmp_path, *ROWS))
+    with pytest.raises(SchemaError, match="tests nothing") as caught:
+        measure_functional("cases.csv", cases, Schema((topic,)), point, sport)
+    assert "topic/sport" in caught.value.remedy
+    found = measure_functional("cases.csv", cases, Schema((topic,)), point, sport, label="sport")
+    assert rates(found.overall)["", True] == (1.0, 4)
+
+
 def test_an_ambiguous_label_is_refused(tmp_path):
     kinds = [Target.create(name, TargetKind.MULTI_LABEL, ["insult"]) for name in ("a", "b")]
     with pytest.raises(SchemaError, match="2 targets"):
@@ -119,6 +134,7 @@ def test_an_ambiguous_label_is_refused(tmp_path):
         ("functionality,tests_case,label_gold", ["a,b,1"], "test_case"),
         ("functionality,test_case,label_gold", ["a,b,1", "a,c,maybe"], "cases.csv:3, field 'label_gold'"),
         ("functionality,test_case,label_gold", ["a,,1"], "cases.csv:2, field 'test_case'"),
+        ("functionality,test_case,label_gold", ["a, ,1"], "cases.csv:2, field 'test_case'"),
         ("functionality,test_case,label_gold", [], "no cases"),
     ],
 )

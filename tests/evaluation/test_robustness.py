@@ -16,7 +16,7 @@ from modwright.evaluation.robustness_report import robustness_json, robustness_s
 from modwright.evaluation.scored import scored_split
 from modwright.evaluation.slices import DECISION
 from modwright.evaluation.thresholds import OperatingPoint
-from modwright.schema import pair_input, text_input
+from modwright.schema import Schema, Target, TargetKind, pair_input, text_input
 from modwright.testing import TINY_SCHEMA, WordClassifier
 
 POINT = OperatingPoint("default", "by hand", {"moderation": {"insult": 0.5, "threat": 0.5}, "tone": {}})
@@ -121,6 +121,49 @@ def test_the_decision_is_measured_where_there_are_several_labels():
     assert effect_of(found, "rude", "tone").change[Rate.RECALL].value == -0.5
     assert effect_of(found, "threat").before[Rate.RECALL].value is None
     assert not effect_of(found, "threat").enough
+
+
+def topics(n=60, many=8):
+    """Return a split of one single-label target without negative labels, and what scores a donkey as the last topic."""
+    schema = Schema((Target.create("topic", TargetKind.SINGLE_LABEL, [f"topic {k}" for k in range(many)]),))
+
+    def scorer(inputs):
+        scores = np.full((len(inputs), many), 0.1 / (many - 1))
+        donkey = ["donkey" in value[-1].content for value in inputs]
+        scores[np.arange(len(inputs)), np.where(donkey, many - 1, 0)] = 0.9
+        return {"topic": scores}
+
+    inputs, _ = rows(n)
+    labels = np.zeros((n, many))
+    labels[np.arange(n), [many - 1 if row % 3 == 0 else 0 for row in range(n)]] = 1.0
+    point = OperatingPoint("default", "by hand", {"topic": {}})
+    return scored_split("test", schema, inputs, {"topic": labels}, scorer(inputs), point), scorer
+
+
+def test_where_every_text_gets_a_label_no_decision_is_measured():
+    """That something is flagged is then always true: the labels are shown, however many, and no false alarms."""
+    split, scorer = topics()
+    found = measure_robustness(split, scorer, [HIDING], resamples=50, seed=1)
+    assert [one.label for one in found.effects] == [f"topic {k}" for k in range(8)]
+    scripts = measure_false_alarms(split.schema, split.point, scorer)
+    assert scripts == ()
+    section = robustness_section({"test": found}, scripts, [])
+    assert [table.title for table in section.tables] == [f"topic {k}" for k in range(8)]
+    assert "lower recall of 'topic 7' from 1.00 to 0.00" in section.headline
+
+
+def test_a_target_of_many_labels_shows_its_decision_where_it_has_one():
+    labels = [f"label {k}" for k in range(8)]
+    schema = Schema((Target.create("moderation", TargetKind.MULTI_LABEL, labels),))
+    inputs, _ = rows()
+    point = OperatingPoint("default", "by hand", {"moderation": dict.fromkeys(labels, 0.5)})
+    values = {"moderation": np.zeros((60, 8))}
+    split = scored_split("test", schema, inputs, values, values, point)
+    found = measure_robustness(
+        split, lambda some: {"moderation": np.zeros((len(some), 8))}, [HIDING], resamples=0, seed=1
+    )
+    section = robustness_section({"test": found}, (), [])
+    assert [table.title for table in section.tables] == ["is anything flagged"]
 
 
 def test_unknown_labels_are_left_out():
@@ -229,6 +272,12 @@ def test_data_and_section_say_what_was_found():
     assert section.tables[2].thin == tuple(range(1 + len(PERTURBATIONS)))  # no threat is known
     assert "lower recall" in section.headline
     assert section.to_json()
+
+
+def test_without_intervals_nothing_is_clear():
+    found = measure_robustness(split_of(*rows()), Counting(), [HIDING], resamples=0, seed=1)
+    assert effect_of(found).change[Rate.RECALL].value == -0.5
+    assert summary("test", found) == ""
 
 
 def test_a_model_that_loses_nothing_is_said_to():

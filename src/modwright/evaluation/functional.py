@@ -139,7 +139,7 @@ def measure_functional(
             target that moderation is answered from, else of the first one.
 
     Raises:
-        SchemaError: the model has no such label, or never flags it.
+        SchemaError: the model has no such label, or never flags it; no label is named, and the target gives every text one.
     """
     target, chosen = _asked(schema, label)
     scores = scorer([text_input(case.text) for case in cases])[target.name]
@@ -193,7 +193,7 @@ class _Counted:
 def _asked(schema: Schema, label: str) -> tuple[Target, str]:
     """Return the target and the one label that is asked for; no label means any."""
     if not label:
-        return schema.moderation_target or schema.targets[0], ""
+        return _any_asked(schema.moderation_target or schema.targets[0]), ""
     name, slash, rest = label.partition("/")
     found = [
         (target, option)
@@ -212,6 +212,17 @@ def _asked(schema: Schema, label: str) -> tuple[Target, str]:
     raise SchemaError(problem, where="functional tests", remedy=nearest(label, known))
 
 
+def _any_asked(target: Target) -> Target:
+    """Return the target; raises SchemaError where "is anything flagged" is no question of it."""
+    if target.asks_for_flag:
+        return target
+    raise SchemaError(
+        f"'{target.name}' gives every text one of its labels, so whether any is flagged tests nothing",
+        where="functional tests",
+        remedy=f"name the label they test, such as {target.name}/{target.labels[-1]}",
+    )
+
+
 def _text_column(columns: Sequence[str], path: Path) -> str:
     for name in (FUNCTIONALITY, GOLD):
         if name not in columns:
@@ -227,8 +238,8 @@ def _text_column(columns: Sequence[str], path: Path) -> str:
 
 
 def _case(row: dict[str, Any], text_column: str, path: Path, line: int) -> Case:
-    text, gold = row[text_column], str(row[GOLD] or "").strip().lower()
-    if not text:
+    text, gold = row[text_column] or "", str(row[GOLD] or "").strip().lower()
+    if not text.strip():
         raise DataError("is empty", file=str(path), line=line, field=text_column)
     if gold not in POSITIVE_WORDS | NEGATIVE_WORDS:
         raise DataError(

@@ -192,10 +192,10 @@ def _perturbed(
 
 
 def _statistics(split: ScoredSplit, perturbation: str) -> dict[_Key, Bootstrapped[Statistics]]:
-    """Return what is measured of each label, and of the decision where there are several labels."""
+    """Return what is measured of each label, and of the decision where it asks more than one label by itself."""
     found: dict[_Key, Bootstrapped[Statistics]] = {}
     for target in split.schema:
-        if len(target.flaggable) > 1:
+        if target.asks_for_flag and len(target.flaggable) > 1:
             decision = decision_of(split, target)
             known = decision.known
             rates = FlagRates(decision.flagged[known], decision.positives[known]) if known.any() else None

@@ -17,7 +17,7 @@ from modwright.evaluation.sections import Cell, Section, Table
 from modwright.evaluation.slices import DECISION
 
 KEY = "robustness"
-#: A target with more labels shows only its decision; every label's figures are in metrics.json.
+#: A target with more labels shows only its decision, where it has one; every label's figures are in metrics.json.
 _MOST_LABELS = 6
 _INTRO = (
     "The same rows with half of their words disguised, or among harmless sentences, scored again at the same operating "
@@ -91,10 +91,16 @@ def robustness_section(
 
 
 def summary(split: str, found: Robustness) -> str:
-    """Return under which perturbation a label or the decision loses most recall, in one sentence; empty for none."""
-    told = [effect for effect in found.effects if effect.enough and _clearly_lost(effect)]
-    if not found.effects:
+    """Return under which perturbation a label or the decision loses most recall, in one sentence.
+
+    Empty where nothing can be said: too few rows, or no interval that tells a fall from chance.
+    """
+    judged = [
+        effect for effect in found.effects if effect.enough and effect.change[Rate.RECALL].high is not None
+    ]
+    if not judged:
         return ""
+    told = [effect for effect in judged if _clearly_lost(effect)]
     if not told:
         return f"{split}: no disguise lowers recall clearly."
     worst = min(told, key=lambda effect: effect.change[Rate.RECALL].value or 0.0)
@@ -105,16 +111,17 @@ def summary(split: str, found: Robustness) -> str:
 
 def _clearly_lost(effect: Effect) -> bool:
     change = effect.change[Rate.RECALL]
-    return change.value is not None and change.value < 0 and (change.high is None or change.high < 0)
+    return change.value is not None and change.high is not None and change.value < 0 and change.high < 0
 
 
 def _shown(effects: Sequence[Effect]) -> list[tuple[str, str]]:
-    """Return targets and labels in order; of a target with many labels the decision alone."""
+    """Return targets and labels in order; of a target with many labels the decision alone, where there is one."""
     pairs = list(dict.fromkeys((effect.target, effect.label) for effect in effects))
     many = {
         target
-        for target, _ in pairs
-        if sum(1 for other, label in pairs if other == target and label != DECISION) > _MOST_LABELS
+        for target, label in pairs
+        if label == DECISION
+        and sum(1 for other, label in pairs if other == target and label != DECISION) > _MOST_LABELS
     }
     return [(target, label) for target, label in pairs if target not in many or label == DECISION]
 

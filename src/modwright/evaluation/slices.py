@@ -14,7 +14,7 @@ from modwright.evaluation.results import MIN_EVIDENCE, evidence_note
 from modwright.evaluation.samples import Decision, KnownRows, decision_of, samples_of
 from modwright.evaluation.scored import ScoredSplit
 from modwright.evaluation.slicing import Slicing
-from modwright.schema import Target, TargetKind
+from modwright.schema import Target
 
 #: Stands where a label's name would, for what is asked of the target: is any label flagged, and does any hold?
 DECISION = ""
@@ -211,8 +211,7 @@ class _Column:
 def _columns(split: ScoredSplit, target: Target, slicings: Sequence[Slicing]) -> list[_Column]:
     """Set up the decision, where it asks more than a label by itself, and every label that may be flagged."""
     found = []
-    asks = target.kind is TargetKind.MULTI_LABEL or bool(target.negative_labels)
-    if asks and len(target.flaggable) > 1:
+    if target.asks_for_flag and len(target.flaggable) > 1:
         found.append(_Column.of(DECISION, decision_of(split, target), slicings))
     samples = samples_of(split, target)
     return found + [_Column.of(label, samples[label], slicings) for label in target.flaggable]

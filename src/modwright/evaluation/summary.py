@@ -22,7 +22,7 @@ def per_thousand(target: Target, found: TargetEvaluation) -> str:
     """Return what happens to a thousand texts like these, in whole texts; empty where it is not known."""
     decision = found.decision
     share, recall, right = (decision[name].value for name in (Metric.PREVALENCE, Metric.RECALL, "accuracy"))
-    if found.accuracy is not None and not target.negative_labels:
+    if found.accuracy is not None and not target.asks_for_flag:
         if found.accuracy.value is None:
             return ""
         return f"Of 1,000 texts like these, {round(_THOUSAND * found.accuracy.value):,} get the right label."

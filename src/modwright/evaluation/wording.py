@@ -77,7 +77,7 @@ def key_figures(target: Target, found: TargetEvaluation) -> list[KeyFigure]:
             meaning += f"; always answering the most frequent one would be right for {percent(baseline)}"
         figures.append(KeyFigure("Accuracy", found.accuracy, meaning, baseline))
     judged = found.decision[Metric.PREVALENCE].value is not None
-    if judged and (found.accuracy is None or target.negative_labels):
+    if judged and target.asks_for_flag:
         figures += _decision_figures(found)
     macro = found.macro[Metric.ROC_AUC]
     if macro.value is not None:
@@ -148,7 +148,7 @@ def question(target: Target) -> str:
 
 def flagged_sentence(target: Target, found: TargetEvaluation) -> str:
     """Return how much is flagged and how much should be."""
-    if not target.negative_labels and target.kind is TargetKind.SINGLE_LABEL:
+    if not target.asks_for_flag and target.kind is TargetKind.SINGLE_LABEL:
         return f"Each row gets the most probable of its {len(target.labels)} labels."
     decision = found.decision
     if decision[Metric.PREVALENCE].value is None:
@@ -162,8 +162,12 @@ def flagged_sentence(target: Target, found: TargetEvaluation) -> str:
 def no_better_than_flagging_all(target: Target, found: TargetEvaluation) -> str:
     """Return a sentence where F1 does not clearly beat flagging every row; empty where it does."""
     f1, prevalence = found.decision[Metric.F1], found.decision[Metric.PREVALENCE].value
-    asked = target.kind is TargetKind.MULTI_LABEL or target.negative_labels
-    if not asked or f1.low is None or not prevalence or f1.low > 2 * prevalence / (1 + prevalence):
+    if (
+        not target.asks_for_flag
+        or f1.low is None
+        or not prevalence
+        or f1.low > 2 * prevalence / (1 + prevalence)
+    ):
         return ""
     return (
         f"With {percent(prevalence)} of the rows deserving a flag, flagging every row would do about as well "
