@@ -93,3 +93,11 @@ def test_the_command(trained, tmp_path, monkeypatch):
     data = json.loads(as_json.output)
     assert data["explanations"][0]["labels"][0]["label"] == "insult"
     assert data["files"] == [str(tmp_path / "out" / "explain.html"), str(tmp_path / "out" / "explain.jsonl")]
+
+
+def test_a_page_on_the_folder_one_stands_in_has_a_name(trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("MODWRIGHT_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(trained.folder)
+    run = CliRunner().invoke(load_commands(), ["explain", ".", TEXT, "--out", str(tmp_path / "out")])
+    assert run.exit_code == 0, run.exception
+    assert f"{trained.folder.name}: explanations" in (tmp_path / "out" / "explain.html").read_text()

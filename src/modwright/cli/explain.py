@@ -58,7 +58,9 @@ def command(
 
     asked = Asked(tuple(label or ()), operating_point, scorings)
     found = explain(artifact, source, asked, limit)
-    written = () if out is None else write_explanations(out, f"{artifact.name}: explanations", found)
+    written = (
+        () if out is None else write_explanations(out, f"{artifact.resolve().name}: explanations", found)
+    )
     if as_json:
         print_json(
             {"explanations": [explained_json(one) for one in found], "files": [str(path) for path in written]}

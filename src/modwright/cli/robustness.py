@@ -35,7 +35,7 @@ class RobustnessOptions:
 def command(
     artifact: Annotated[Path, typer.Argument(help="Artifact folder.")],
     data: Annotated[Path, typer.Argument(help="Dataset folder.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of metrics.json and report.html.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of metrics.json and the report.")],
     split: Annotated[
         list[str] | None,
         typer.Option("--split", metavar="NAME", help="Split to judge; else all but 'train'."),
