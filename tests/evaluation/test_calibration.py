@@ -234,7 +234,8 @@ def test_json_round_trip(target, method):
     raw = softmax(rng.normal(0, 1, (40, width)))
     labels = np.eye(width)[rng.integers(0, width, 40)]
     fitted = fit_calibration(target, raw, labels, rule=CalibrationRule(method))
-    fitted = fitted.shifted(PriorShift((0.4,) * width, (0.1,) * width))
+    uneven = np.arange(1, width + 1) / (width * (width + 1) / 2)
+    fitted = fitted.shifted(PriorShift((1 / width,) * width, tuple(uneven.tolist())))
     again = TargetCalibration.from_json(target, json.loads(json.dumps(fitted.to_json())))
     assert again == fitted
     assert np.array_equal(again.apply(raw), fitted.apply(raw))

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from modwright.errors import SchemaError, UsageError
 from modwright.evaluation.calibration import logit, sigmoid, softmax
-from modwright.evaluation.prevalence import PriorShift, corrected, estimated_prevalence
-from modwright.schema import TargetKind
+from modwright.evaluation.prevalence import PriorShift, corrected, estimated_prevalence, labels_held
+from modwright.schema import Target, TargetKind
 
 MULTI, SINGLE = TargetKind.MULTI_LABEL, TargetKind.SINGLE_LABEL
 SHARE = st.floats(0.01, 0.99)
@@ -76,7 +76,28 @@ def test_a_prevalence_that_is_none_is_refused():
 
 
 def test_json_round_trip():
+    two, three = (Target.create("moderation", MULTI, list(labels)) for labels in ("ab", "abc"))
     shift = PriorShift((0.5, 0.25), (0.1, 0.2))
-    assert PriorShift.from_json(2, shift.to_json(), "x") == shift
+    assert PriorShift.from_json(two, shift.to_json(), "x") == shift
     with pytest.raises(SchemaError, match="3 numbers"):
-        PriorShift.from_json(3, shift.to_json(), "x")
+        PriorShift.from_json(three, shift.to_json(), "x")
+
+
+def test_classes_that_exclude_each_other_must_sum_to_one_in_a_file():
+    one_of = Target.create("tone", SINGLE, ["a", "b"])
+    good = PriorShift((0.5, 0.5), (0.1, 0.9))
+    assert PriorShift.from_json(one_of, good.to_json(), "x") == good
+    with pytest.raises(SchemaError, match=r"deployed sums to 0\.3, expected 1"):
+        PriorShift.from_json(one_of, PriorShift((0.5, 0.5), (0.1, 0.2)).to_json(), "x")
+
+
+def test_what_a_row_has():
+    multi, single = (Target.create("t", kind, ["a", "b"]) for kind in (MULTI, SINGLE))
+    values = np.array([[0.6, 0.4], [0.5, np.nan], [0.0, 0.0]])
+    held = labels_held(multi, values, 0.5)
+    assert held[0].tolist() == [1, 0]
+    assert held[1, 0] == 0
+    assert np.isnan(held[1, 1])
+    held = labels_held(single, values, 0.5)
+    assert held[0].tolist() == [1, 0]
+    assert np.isnan(held[1:]).all()

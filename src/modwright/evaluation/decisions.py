@@ -29,7 +29,7 @@ class DecidedOn:
     Attributes:
         split: their name: `out_of_fold`, `held_out`, or a split of the dataset.
         rows: how many.
-        dataset_id: of the dataset they are from; empty where that is the one the model was trained on, or unknown.
+        dataset_id: of the dataset they are from; empty where the training chose them of its own, or it is unknown.
     """
 
     split: str
@@ -107,8 +107,9 @@ def decide(
 
     Calibration is fitted at the rows' own prevalence and then shifted to the deployment's, where one is stated
     (`prevalence`); thresholds and review load are chosen on the shifted scores, for that prevalence. The rows' own is the
-    mean of their labels, soft ones as they are. Every calibration is
-    strictly rising, so that cuts chosen on the rows it was fitted on are cuts of their raw scores.
+    share that has the label, here as for the thresholds: a soft one counts where it is above the schema's
+    `positive_above`, of a single-label target the most probable. Every calibration is strictly rising, so that cuts
+    chosen on the rows it was fitted on are cuts of their raw scores.
 
     Args:
         recipe: its sections calibration, deployment, operating_points and review.
@@ -127,7 +128,13 @@ def decide(
     calibration = {}
     for target in schema:
         fitted = fit_calibration(target, scores[target.name], labels[target.name], weights, rule)
-        shift = prior_shift(target, labels[target.name], weights, stated.get(target.name, {}))
+        shift = prior_shift(
+            target,
+            labels[target.name],
+            weights,
+            stated.get(target.name, {}),
+            positive_above=schema.positive_above,
+        )
         calibration[target.name] = fitted.shifted(shift)
     calibrated = {name: calibration[name].apply(values) for name, values in scores.items()}
     deployed = {

@@ -16,10 +16,11 @@ from typing import Any, Self
 import numpy as np
 
 from modwright.errors import SchemaError, UsageError
-from modwright.schema import FloatArray, TargetKind, check_keys
+from modwright.schema import FloatArray, Target, TargetKind, check_keys
 
 _MOST_ROUNDS = 1000
 _SETTLED = 1e-9
+_SUM_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,13 @@ class PriorShift:
         return {"fitted": list(self.fitted), "deployed": list(self.deployed)}
 
     @classmethod
-    def from_json(cls, size: int, data: Any, where: str) -> Self:
-        """Rebuild from `to_json` data of `size` labels; raises SchemaError for anything else."""
+    def from_json(cls, target: Target, data: Any, where: str) -> Self:
+        """Rebuild from `to_json` data of a target; raises SchemaError for anything else."""
         where = f"{where}, key 'shift'"
         if not isinstance(data, Mapping):
             raise SchemaError(f"found {data!r}, expected an object or null", where=where)
         check_keys(data, {"fitted", "deployed"}, where)
+        size = len(target.labels)
         for key in ("fitted", "deployed"):
             values = data[key]
             good = isinstance(values, list) and all(type(value) in (int, float) for value in values)
@@ -56,7 +58,22 @@ class PriorShift:
                 raise SchemaError(
                     f"{key} is {values!r}, expected {size} numbers between 0 and 1", where=where
                 )
+            if target.kind is TargetKind.SINGLE_LABEL and abs(sum(values) - 1) > _SUM_TOLERANCE:
+                raise SchemaError(f"{key} sums to {sum(values):g}, expected 1", where=where)
         return cls(tuple(map(float, data["fitted"])), tuple(map(float, data["deployed"])))
+
+
+def labels_held(target: Target, labels: FloatArray, positive_above: float) -> FloatArray:
+    """Return which labels rows have, (N, L) of 0, 1 or NaN, for labels (N, L) in 0..1, NaN unknown.
+
+    A row has a label of a multi-label target whose value is above `positive_above`. Of a single-label target it has the
+    most probable one; a row with an unknown value, or without any, is NaN throughout.
+    """
+    if target.kind is TargetKind.MULTI_LABEL:
+        return np.where(np.isnan(labels), np.nan, labels > positive_above)
+    known = ~np.isnan(labels).any(axis=1) & (np.nan_to_num(labels).max(axis=1) > 0)
+    one = np.eye(labels.shape[1])[np.nan_to_num(labels).argmax(axis=1)]
+    return np.where(known[:, None], one, np.nan)
 
 
 def corrected(kind: TargetKind, scores: FloatArray, fitted: FloatArray, deployed: FloatArray) -> FloatArray:

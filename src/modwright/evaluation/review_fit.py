@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from modwright.evaluation.cuts import NEVER, RESAMPLES, SEED
+from modwright.evaluation.prevalence import labels_held
 from modwright.evaluation.review import LabelBand, Promise, ReviewBand, TooFew, asks_for_action
 from modwright.evaluation.review_load import Measure
 from modwright.evaluation.thresholds import Prevalence
@@ -50,7 +51,7 @@ def fit_review(
         target.name: _bands(
             target,
             scores[target.name],
-            _truth(target, labels[target.name], schema.positive_above),
+            labels_held(target, labels[target.name], schema.positive_above),
             promise,
             groups,
             (prefer or {}).get(target.name, {}),
@@ -59,22 +60,13 @@ def fit_review(
     }
     band = ReviewBand(promise, bands, {}, stated)
     for target in schema.targets:
-        truth = _truth(target, labels[target.name], schema.positive_above)
+        truth = labels_held(target, labels[target.name], schema.positive_above)
         measure = Measure(target, truth, groups, stated.get(target.name, {}), seed, resamples)
         texts, verdicts = band.decide(target, scores[target.name])
         for label, found in bands[target.name].items():
             bands[target.name][label] = replace(found, expected=measure.label(label, verdicts))
         band.expected[target.name] = measure.texts(texts)
     return band
-
-
-def _truth(target: Target, labels: FloatArray, positive_above: float) -> FloatArray:
-    """Return labels (N, L) as 0, 1 or NaN; a single-label row has one 1, at its most probable label, or is NaN."""
-    if target.kind is TargetKind.MULTI_LABEL:
-        return np.where(np.isnan(labels), np.nan, labels > positive_above)
-    known = ~np.isnan(labels).any(axis=1) & (np.nan_to_num(labels).max(axis=1) > 0)
-    one = np.eye(labels.shape[1])[np.nan_to_num(labels).argmax(axis=1)]
-    return np.where(known[:, None], one, np.nan)
 
 
 def _bands(

@@ -120,7 +120,7 @@ class TargetCalibration:
         slopes = numbers(data["slopes"], size, f"{where}, key 'slopes'")
         if min(slopes) <= 0:
             raise SchemaError(f"a slope is {min(slopes)!r}, expected above zero", where=where)
-        shift = None if data["shift"] is None else PriorShift.from_json(size, data["shift"], where)
+        shift = None if data["shift"] is None else PriorShift.from_json(target, data["shift"], where)
         return cls(
             target.kind,
             target.labels,
