@@ -119,13 +119,15 @@ def refused(trained, dataset, tmp_path, new_home, error, message, **options):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["head.folds=10"], "[head] decides the model itself"),
-        (["seed=3"], "[seed] decides the model itself"),
+        (["head.folds=10"], "[head] is not a decision"),
+        (["evaluation.resamples=0"], "[evaluation] is not a decision"),
+        (["seed=3"], "seed is not a decision"),
         (["calibration.metod=platt"], "unknown key 'calibration.metod'"),
         (["deployment.prevalence.insolt=0.1"], "no label is called 'insolt'"),
     ],
 )
-def test_what_needs_training_is_refused(trained, others, tmp_path, new_home, overrides, message):
+def test_what_needs_training_is_refused(trained, others, tmp_path, new_home, overrides, message, monkeypatch):
+    monkeypatch.setattr(Engine, "load", pytest.fail)  # nothing is scored before it is refused
     refused(trained, others, tmp_path, new_home, RecipeError, message, overrides=overrides)
 
 
@@ -140,6 +142,12 @@ def test_rows_that_prove_or_taught_it_are_refused(trained, dataset, others, tmp_
     refused(
         trained, others, tmp_path / "4", new_home, UsageError, "is the artifact itself", out=trained.folder, replace=True
     )  # fmt: skip
+    before = read_artifact(trained.folder)
+    for place, inside in enumerate(("model/x", "new/../model")):
+        refused(
+            trained, others, tmp_path / f"in-{place}", new_home, UsageError, "inside the artifact", out=trained.folder / inside, replace=True
+        )  # fmt: skip
+    assert read_artifact(trained.folder) == before
 
 
 def test_rows_that_do_not_know_a_label_are_refused(trained, others, tmp_path, new_home):

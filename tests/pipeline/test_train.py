@@ -18,6 +18,7 @@ from modwright.artifact import read_artifact
 from modwright.data.dataset import make_dataset, write_dataset
 from modwright.errors import DataError, RecipeError, UsageError
 from modwright.pipeline import train as pipeline
+from modwright.pipeline.deciding import decide_artifact
 from modwright.pipeline.train import train
 from modwright.recipe import load_recipe
 from modwright.settings import Settings
@@ -139,6 +140,27 @@ def test_the_same_again_is_unchanged(own, recipe, dataset):
     assert again.evaluations == {}
     assert (folder.stat().st_ino, contents(folder)) == before
     assert train(recipe, dataset, folder, settings, on_event=pytest.fail, replace=True).unchanged
+
+
+def test_decisions_made_anew_are_not_the_trainings_own(own, recipe, dataset, trained, tmp_path, new_home):
+    """The recipe and the dataset are the same, and yet it answers otherwise than what a training would write."""
+    folder, settings = own
+    frames = {"calibration": tiny_dataset(60, seed=5).splits["train"]}
+    rows = make_dataset(TINY_SCHEMA, frames, {"sources": [], "steps": []})
+    decide_artifact(trained.folder, rows, folder, settings, on_event=ignore, replace=True)
+    assert read_artifact(folder).recipe_hash == trained.artifact.recipe_hash
+    with pytest.raises(UsageError, match="--replace"):
+        train(recipe, dataset, folder, settings, on_event=ignore)
+    again = train(recipe, dataset, folder, settings, on_event=ignore, replace=True)
+    assert not again.unchanged
+    assert again.artifact.id == trained.artifact.id
+
+
+def test_a_prevalence_of_no_label_is_noticed_before_any_work(dataset, tiny_base_folder, new_home, tmp_path):
+    asked = tiny_recipe(tiny_base_folder, "deployment.prevalence.insolt=0.1")
+    with pytest.raises(RecipeError, match="no label is called 'insolt'"):
+        train(asked, dataset, tmp_path / "model", new_home(tmp_path / "home"), on_event=pytest.fail)
+    assert not (tmp_path / "model").exists()
 
 
 def test_another_recipe_needs_replace(own, dataset, trained, tiny_base_folder, tmp_path):

@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from pydantic import BaseModel
 
 from modwright import artifact as layout
 from modwright.artifact import Artifact, read_artifact, write_manifest
 from modwright.data.dataset import Dataset
 from modwright.errors import DataError, RecipeError, UsageError
 from modwright.evaluation.decisions import DecidedOn, Decisions, decide
+from modwright.evaluation.deployment import stated_prevalence
 from modwright.evaluation.metrics import SplitEvaluation
 from modwright.files import link_or_copy, refuse_unfit, staged_folder, write_text_atomic
 from modwright.pipeline.card import decided_card
@@ -103,6 +105,7 @@ def decide_artifact(
     """
     artifact = read_artifact(artifact_folder)
     recipe = _recipe(artifact_folder, overrides)
+    stated_prevalence(recipe, artifact.schema)
     _refuse_unfit(out, artifact_folder, replace)
     name = _split(dataset, split, artifact)
     rows = _rows(dataset, name, artifact)
@@ -148,7 +151,8 @@ def _recipe(folder: Path, overrides: Sequence[str]) -> KeptRecipe:
     for key in changed:
         if type(after) is not type(before) or key not in DECISION_SECTIONS:
             raise RecipeError(
-                f"[{key}] decides the model itself, which is there already",
+                f"{f'[{key}]' if isinstance(getattr(before, key), BaseModel) else key} is not a decision that can be "
+                "made anew without training",
                 where=" ".join(overrides),
                 remedy=f"change {', '.join(DECISION_SECTIONS)}, or train again",
             )
@@ -156,9 +160,12 @@ def _recipe(folder: Path, overrides: Sequence[str]) -> KeptRecipe:
 
 
 def _refuse_unfit(out: Path, artifact_folder: Path, replace: bool) -> None:
-    if out.resolve() == artifact_folder.resolve():
+    there = artifact_folder.resolve()
+    if there in (out.resolve(), *out.resolve().parents):
         raise UsageError(
-            "is the artifact itself, which stays as it is", where=str(out), remedy="name another --out"
+            f"is {'the artifact itself' if out.resolve() == there else 'inside the artifact'}, which stays as it is",
+            where=str(out),
+            remedy="name another --out",
         )
     refuse_unfit(out, replace=replace, only=layout.MANIFEST)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from modwright.artifact import BaseIdentity
 from modwright.catalog import BaseFolder, BaseKind, Progress, fetch_base
 from modwright.errors import RecipeError
+from modwright.evaluation.deployment import stated_prevalence
 from modwright.models.features import Progress as EmbeddingProgress
 from modwright.models.normalise import Normaliser
 from modwright.pipeline.bases import open_bases
@@ -54,10 +55,11 @@ def prepare(
     """Fetch and open the bases of a recipe and return its trainer.
 
     Raises:
-        RecipeError: a base of a kind that the family cannot use.
+        RecipeError: a base of a kind that the family cannot use, or a deployment prevalence that fits no label.
         MissingExtraError: torch or another part of the extra `train` is missing.
         SourceError, IntegrityError, UsageError: as `fetch_base` and the exports raise them.
     """
+    stated_prevalence(recipe, schema)
     prepared = _prepared(recipe, schema, settings, progress, on_event)
     return replace(prepared, fit=_normalising(prepared.fit, Normaliser(tuple(recipe.normalise.steps))))
 

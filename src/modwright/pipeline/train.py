@@ -26,6 +26,7 @@ from modwright.pipeline.verify import verify_reload
 from modwright.pipeline.writing import engine_of, parts_of, probe, recipe_hash, write_artifact
 from modwright.recipe import Recipe
 from modwright.serving.engine import Engine
+from modwright.serving.stored_decisions import read_calibration
 from modwright.settings import Settings
 from modwright.training.events import Event, Stage, Warned, follow
 from modwright.training.fitted import CALIBRATION, VALIDATION, Fitted
@@ -140,7 +141,17 @@ def _already_trained(recipe: Recipe, dataset: Dataset, out: Path, settings: Sett
     except ModwrightError:
         return None
     same = artifact.dataset_id == dataset.id and artifact.recipe_hash == recipe_hash(recipe)
+    same = same and _decided_by_training(out, artifact)
     return artifact if same and _same_local_bases(recipe, artifact, settings) else None
+
+
+def _decided_by_training(out: Path, artifact: Artifact) -> bool:
+    """Say whether a training chose the decisions, not `modwright decide` on rows of its own."""
+    try:
+        _, decided_on = read_calibration(out, artifact.schema)
+    except ModwrightError:
+        return False
+    return decided_on is None or not decided_on.dataset_id
 
 
 def _same_local_bases(recipe: Recipe, artifact: Artifact, settings: Settings) -> bool:
