@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 from types import ModuleType
+from typing import Any
 from urllib.parse import urlsplit
 
 import modwright
@@ -64,6 +66,20 @@ def _url_of(settings: Settings) -> str:
         return settings.url
     host = _EVERYWHERE.get(settings.host, settings.host)
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def is_loopback(url: str) -> bool:
+    """Return whether an address is this very machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def proxies_of(where: Address) -> dict[str, Any]:
+    """Return what httpx is told of proxies: those of the environment, but none between this machine and itself."""
+    return dict.fromkeys(("http://", "https://", "all://")) if is_loopback(where.url) else {}
 
 
 def _checked(url: str) -> str:

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from modwright.client.address import Address, import_httpx
+from modwright.client.address import Address, import_httpx, proxies_of
 from modwright.client.failures import Lost, Reply
 from modwright.client.flow import Action, Body, Flow, Item, Request, Send, Stream
-from modwright.client.reasons import headers_of, lost, timeout_of, total_of
+from modwright.client.reasons import Gathered, headers_of, lost, timeout_of, total_of
 
 if TYPE_CHECKING:
     import httpx
@@ -51,7 +51,9 @@ class Runner:
         self._httpx = import_httpx()
         self._where = where
         self._http: httpx.AsyncClient = self._httpx.AsyncClient(
-            headers=where.headers, timeout=timeout_of(self._httpx, where, slow=False)
+            headers=where.headers,
+            timeout=timeout_of(self._httpx, where, slow=False),
+            mounts=proxies_of(where),
         )
 
     async def run(self, flow: Flow[ValueT], *, writing: bool = False) -> ValueT:
@@ -102,7 +104,11 @@ class Runner:
             ) as response:
                 found = Reply(response.status_code, dict(response.headers))
                 if request.sink is None or not found.succeeded:
-                    return Reply(found.status, found.headers, await response.aread())
+                    gathered = Gathered(request.most_bytes)
+                    async for piece in response.aiter_bytes():
+                        if not gathered.takes(piece):
+                            return gathered.lost(self._where)
+                    return gathered.reply(found)
                 request.sink.begin(total_of(found))
                 async for piece in response.aiter_bytes():
                     await _in_thread(request.sink.write, piece)

@@ -60,10 +60,11 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """No answer came: what happened to the connection, or that none came in time."""
+    """No answer came: what happened to the connection, or that none came in time, or more than was to be read."""
 
     message: str
     timed_out: bool = False
+    too_long: bool = False
 
 
 def _tree(kind: type[ModwrightError]) -> list[type[ModwrightError]]:

@@ -81,6 +81,7 @@ class Request:
         sink: what takes the answer's body.
         repeatable: sending it twice does what sending it once does.
         slow: the answer may take as long as a file's transfer.
+        most_bytes: of the answer, where no sink takes it; a longer one is lost. None reads all.
     """
 
     method: str
@@ -91,6 +92,7 @@ class Request:
     sink: Sink | None = None
     repeatable: bool = True
     slow: bool = False
+    most_bytes: int | None = None
 
     def content(self) -> bytes | None:
         """Return the JSON document's bytes; raises UsageError for what JSON does not have."""

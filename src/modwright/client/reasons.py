@@ -35,6 +35,29 @@ def total_of(reply: Reply) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() else None
 
 
+class Gathered:
+    """The bytes of an answer as they arrive, up to a bound."""
+
+    def __init__(self, most_bytes: int | None) -> None:
+        self._most = most_bytes
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def takes(self, piece: bytes) -> bool:
+        """Keep the next bytes; return whether there is room for them."""
+        self._size += len(piece)
+        self._pieces.append(piece)
+        return self._most is None or self._size <= self._most
+
+    def reply(self, found: Reply) -> Reply:
+        """Return a reply with these bytes."""
+        return Reply(found.status, found.headers, b"".join(self._pieces))
+
+    def lost(self, where: Address) -> Lost:
+        """Say that there are more bytes than are read."""
+        return Lost(f"the answer from {where.url} is longer than {self._most or 0:,} bytes", too_long=True)
+
+
 def lost(httpx: ModuleType, error: Exception, where: Address, *, slow: bool) -> Lost:
     """Say why no answer came."""
     return Lost(_reason(httpx, error, where, slow=slow), isinstance(error, httpx.TimeoutException))

@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from modwright.client.address import Address, import_httpx
+from modwright.client.address import Address, import_httpx, proxies_of
 from modwright.client.failures import Lost, Reply
 from modwright.client.flow import Action, Flow, Item, Request, Stream
 from modwright.client.flow import Send as SendAction
-from modwright.client.reasons import headers_of, lost, timeout_of, total_of
+from modwright.client.reasons import Gathered, headers_of, lost, timeout_of, total_of
 
 if TYPE_CHECKING:
     import httpx
@@ -27,7 +27,9 @@ class Runner:
         self._httpx = import_httpx()
         self._where = where
         self._http: httpx.Client = self._httpx.Client(
-            headers=where.headers, timeout=timeout_of(self._httpx, where, slow=False)
+            headers=where.headers,
+            timeout=timeout_of(self._httpx, where, slow=False),
+            mounts=proxies_of(where),
         )
 
     def run(self, flow: Flow[ValueT]) -> ValueT:
@@ -79,7 +81,11 @@ class Runner:
             ) as response:
                 found = Reply(response.status_code, dict(response.headers))
                 if request.sink is None or not found.succeeded:
-                    return Reply(found.status, found.headers, response.read())
+                    gathered = Gathered(request.most_bytes)
+                    for piece in response.iter_bytes():
+                        if not gathered.takes(piece):
+                            return gathered.lost(self._where)
+                    return gathered.reply(found)
                 request.sink.begin(total_of(found))
                 for piece in response.iter_bytes():
                     request.sink.write(piece)
