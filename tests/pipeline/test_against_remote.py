@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 
 import numpy as np
 import pytest
 from loopback import completion, stand_in
 from serving_fakes import deployments, served
 
+from modwright.client.address import Address
+from modwright.client.flow import Request, Send, exchange
+from modwright.client.sync_runner import Runner as SyncRunner
 from modwright.errors import AuthenticationError, ModwrightError, NotFoundError, UnavailableError, UsageError
 from modwright.pipeline.against import wire as wiring
 from modwright.pipeline.against.answers import Failure, RowAnswer
@@ -123,6 +128,67 @@ def test_categories_of_several_targets_have_both_names():
     assert (found.flags["a"][0, 0], found.flags["b"][0, 0]) == (True, False)
 
 
+MANY_TO_ONE = {"rudeness/loud": "insult", "rudeness": "insult"}
+
+
+def test_of_several_labels_that_become_one_the_highest_counts():
+    """Whatever their order, and where one of them has our name already."""
+    first, last = {"rudeness": 0.9, "insult": 0.1}, {"rudeness": 0.2, "insult": 0.8, "rudeness/loud": 0.4}
+
+    def moderation(scores):
+        return {
+            "categories": {name: score > 0.7 for name, score in scores.items()},
+            "category_scores": scores,
+        }
+
+    def answer(path, _):
+        if path.endswith("/moderations"):
+            return 200, {"results": [moderation(first), moderation(last)]}, {}
+        return 200, {"results": [{"moderation": {"scores": scores}} for scores in (first, last)]}, {}
+
+    with stand_in(answer) as server:
+        for kind in ("moderations", "classifications"):
+            found = asking(f"{server.url}/v1/{kind}", ONLY, renames=MANY_TO_ONE).answer(texts("a", "b"))
+            assert found.scores["moderation"][:, 0].tolist() == [0.9, 0.8]
+            assert found.flags["moderation"][:, 0].tolist() == [True, True]
+
+
+def test_another_name_must_be_a_label():
+    with pytest.raises(UsageError, match=r"'insullt', which 'rudeness' is to be.*'insult'"):
+        asking("http://127.0.0.1:1", renames={"rudeness": "insullt"})
+    asking("http://127.0.0.1:1/v1/moderations", renames={"rudeness": "moderation/insult"})
+
+
+def test_batches_that_are_too_much_for_a_server_are_asked_for_row_by_row():
+    """All that are under way are refused before any row is answered."""
+    all_there = threading.Barrier(8)
+
+    def answer(_, document):
+        if len(document["input"]) > 1:
+            all_there.wait(10)
+            return 413, {"error": {"message": "too many"}}, {}
+        return 200, {"results": [{"categories": {}, "category_scores": {"insult": 0.1}}]}, {}
+
+    with stand_in(answer) as server:
+        inputs = texts(*map(str, range(8 * 32)))
+        found = asking(f"{server.url}/v1/moderations", ONLY, parallel=8).answer(inputs)
+        assert len(server.requests) == 8 * 33
+    assert found.counted == {}
+
+
+def test_an_answer_without_a_label_that_others_have_is_a_failure():
+    def answer(_, document):
+        scores = [{"insult": 0.9} | ({} if text == "odd" else {"threat": 0.2}) for text in document["input"]]
+        scores[0]["safe"] = 0.1
+        return 200, {"results": [{"categories": {}, "category_scores": one} for one in scores]}, {}
+
+    with stand_in(answer) as server:
+        found = asking(f"{server.url}/v1/moderations", ONLY).answer(texts("a", "b", "odd", "c"))
+    assert found.covered["moderation"].tolist() == [True, True, False]  # safe has a score in one row alone
+    assert found.failures == [None, None, Failure.UNPARSABLE, None]
+    assert np.isnan(found.scores["moderation"][2]).all()
+
+
 def test_a_text_that_fails_fails_alone():
     def answer(path, document):
         if "honk" in document["input"]:
@@ -186,6 +252,93 @@ def test_an_llm_is_asked_for_labels_and_answers_in_them():
     assert '"moderation": all that hold of ["insult", "threat"]; none may' in asked
     assert '"tone": exactly one of ["kind", "rude"]' in asked
     assert asked.endswith('{"moderation": <list of labels, [] for none>, "tone": <label>}')
+
+
+@pytest.mark.parametrize("message", [None, "goose", [], ["goose"], 1, {"content": 1}, {"content": [1]}, {}])
+def test_a_malformed_reply_is_a_failure(message):
+    with stand_in(lambda *_: (200, {"choices": [{"message": message}]}, {})) as server:
+        found = asking(f"llm:tiny@{server.url}").answer(texts("hello"))
+    assert found.failures == [Failure.UNPARSABLE]
+
+
+def test_an_answer_in_parts_is_read():
+    parts = [
+        {"type": "thinking", "thinking": []},
+        {"type": "text", "text": NOTHING[:9]},
+        {"text": NOTHING[9:]},
+    ]
+    with stand_in(lambda *_: completion(parts)) as server:
+        found = asking(f"llm:tiny@{server.url}").answer(texts("hello"))
+    assert found.counted == {}
+
+
+def test_of_classes_the_one_that_is_named_is_kept():
+    """Of two negative labels, which neither is ever flagged, the accuracy must know which was meant."""
+    labels = ("kind", "plain", "rude")
+    schema = Schema((Target.create("tone", TargetKind.SINGLE_LABEL, labels, negative=("kind", "plain")),))
+    with stand_in(lambda _, document: completion(json.dumps({"tone": chat(document)["text"]}))) as server:
+        found = asking(f"llm:tiny@{server.url}", schema).answer(texts("plain", "rude", "kind", "angry"))
+    assert found.judged("tiny").choices["tone"].tolist() == [1, 2, 0, -1]
+    scores = [
+        {"kind": 0.2, "plain": 0.5, "rude": 0.3},
+        {"kind": 0.3, "plain": 0.1, "rude": 0.2, "angry": 0.4},
+    ]
+    results = [{"tone": {"scores": one}} for one in scores]
+    results += [
+        {"tone": {"scores": scores[0], "flags": flags}} for flags in ([], ["rude"], ["rude", "angry"])
+    ]
+    with stand_in(lambda *_: (200, {"results": results}, {})) as server:
+        found = asking(server.url, schema).answer(texts(*map(str, range(5))))
+    assert found.choices["tone"].tolist() == [1, -1, 1, 2, -1]
+
+
+def test_an_option_is_left_out_where_the_server_says_so_and_that_is_told():
+    """The field that the error names decides: a text that holds the option's name is no reason to drop it."""
+
+    def answer(_, document):
+        if "temperature" in document:
+            error = {"message": "max_tokens is fine, this is not", "param": "temperature"}
+            return 400, {"error": error}, {}
+        return completion(NOTHING)
+
+    with stand_in(answer) as server:
+        other = asking(f"llm:tiny@{server.url}", parallel=1)
+        assert other.answer(texts("a", "b", "c")).counted == {}
+        assert ["temperature" in document for document in server.documents] == [True, False, False, False]
+        assert all(document["max_tokens"] == 256 for document in server.documents)
+    (note,) = other.notes
+    assert note.startswith(f"tiny@{server.url[7:]} is asked without 'temperature', which it does not take")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"message": "cannot read 'the temperature in the garden'", "param": "messages"},
+        {"message": "max_tokens: this model's maximum context length is 8", "param": None},
+        {"message": "max_tokens", "code": "context_length_exceeded"},
+    ],
+)
+def test_an_error_about_a_text_drops_no_option(error):
+    def answer(_, document):
+        return (400, {"error": error}, {}) if chat(document)["text"] == "odd" else completion(NOTHING)
+
+    with stand_in(answer) as server:
+        other = asking(f"llm:tiny@{server.url}", parallel=1)
+        found = other.answer(texts("a", "odd", "b"))
+        assert all({"temperature", "max_tokens"} <= set(document) for document in server.documents)
+    assert (found.failures, other.notes) == ([None, Failure.ERROR, None], ())
+
+
+def test_an_option_that_was_not_the_reason_stays():
+    def answer(_, document):
+        odd = chat(document)["text"] == "odd"
+        return (400, b"no temperature for this text", {}) if odd else completion(NOTHING)
+
+    with stand_in(answer) as server:
+        other = asking(f"llm:tiny@{server.url}", parallel=1)
+        assert other.answer(texts("a", "odd", "b")).failures == [None, Failure.ERROR, None]
+        assert [len(document) for document in server.documents] == [4, 4, 3, 4]
+    assert other.notes == ()
 
 
 def test_a_server_that_takes_no_options_is_asked_without(impatient):
@@ -260,6 +413,12 @@ def test_every_way_of_failing_is_counted(impatient):
         (NOTHING, True),
         (f"```json\n{NOTHING}\n```", True),
         (f"Here you are: {NOTHING} I hope that helps.", True),
+        (f'<think>{{"tone": "?"}} or {{so}} {NOTHING.replace("kind", "rude")}</think>{NOTHING}', True),
+        (f"so {{perhaps}} {NOTHING}", True),
+        (f"{NOTHING} and once more {NOTHING}", True),
+        (f"{NOTHING} or {NOTHING.replace('kind', 'rude')}", False),
+        (f"<think>perhaps {NOTHING}", False),
+        (f'{{"answer": {NOTHING}}}', False),
         ('{"moderation": []}', False),
         ('{"moderation": [], "tone": "kind", "more": 1}', False),
         ('{"moderation": "insult", "tone": "kind"}', False),
@@ -304,6 +463,92 @@ def test_the_key_goes_where_it_belongs_and_stands_in_no_message(monkeypatch):
     with stand_in(lambda *_: completion(NOTHING)) as server:
         asking(f"llm:tiny@{server.url}").answer(texts("hello"))
         assert "authorization" not in server.requests[0][2]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        (401, b"x" * 190 + b" honk-secret/honk", {}),
+        (401, {"detail": "honk-secret/honk"}, {}),
+        (401, b'{"detail": "honk-secret\\/honk"}', {}),
+        (401, {"message": "no", "param": "honk-secret/honk", "request_id": "honk-secret/honk"}, {}),
+        (
+            422,
+            {
+                "message": "no",
+                "detail": [{"loc": ["body", "honk-secret/honk"], "msg": "honk-secret/honk"}] * 2,
+            },
+            {},
+        ),
+        (401, {"message": "no"}, {"x-request-id": "honk-secret/honk"}),
+        (307, {}, {"location": "https://elsewhere/" + "x" * 175 + "honk-secret/honk"}),
+        (307, {}, {"location": "https://elsewhere/?key=honk-secret%2Fhonk"}),
+    ],
+)
+def test_a_server_cannot_make_us_tell_the_key(monkeypatch, refusal):
+    """Neither in a field of its error, nor by half where that is cut, nor written in another way."""
+    monkeypatch.setenv("GOOSE_API_KEY", "honk-secret/honk")
+    with stand_in(lambda *_: refusal) as server:
+        other = asking(f"llm:tiny@{server.url}", key_variable="GOOSE_API_KEY", parallel=1)
+        with pytest.raises(ModwrightError) as raised:
+            other.answer(texts(*map(str, range(9))))
+        assert server.requests[0][2]["authorization"] == "Bearer honk-secret/honk"
+    told = [raised.value, *getattr(raised.value, "problems", ())]
+    assert "honk" not in " ".join(f"{error} {error.args} {vars(error)}" for error in told)
+    assert "***" in f"{told} {[vars(error) for error in told]}"
+
+
+def test_what_is_asked_of_this_machine_goes_through_no_proxy(monkeypatch):
+    monkeypatch.setenv("GOOSE_API_KEY", "honk")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with stand_in(lambda *_: (403, {}, {})) as proxy, stand_in(lambda *_: completion(NOTHING)) as server:
+        for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(variable, proxy.url)
+        other = asking(f"llm:tiny@{server.url}", key_variable="GOOSE_API_KEY")
+        assert other.answer(texts("hello")).counted == {}
+        runner = SyncRunner(Address(server.url))
+        assert runner.run(exchange(Request("POST", "/", document={"messages": []}))).succeeded
+        runner.close()
+        assert (len(proxy.requests), len(server.requests)) == (0, 2)
+
+
+def slowly(*pieces, forever):
+    """Give bytes, and then one again and again, each within the time that is allowed for the whole."""
+    yield from pieces
+    while True:
+        time.sleep(0.1)
+        yield forever
+
+
+@pytest.mark.parametrize("head", [(b"HTTP/1.1 200 OK\r\n",), (b"HTTP/1.1 200 OK\r\n\r\n",)])
+def test_an_answer_that_trickles_is_given_up(head):
+    """Headers and body alike: each byte comes soon after the last, and the whole never."""
+    with stand_in(lambda *_: (0, slowly(*head, forever=b"x"), {})) as server:
+        begun = time.monotonic()
+        found = asking(f"llm:tiny@{server.url}", timeout_s=0.5).answer(texts("hello"))
+        assert time.monotonic() - begun < 5
+    assert found.failures == [Failure.TIMED_OUT]
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_answer_without_end_is_given_up(monkeypatch, status):
+    monkeypatch.setattr(wiring, "_MOST_BYTES", 100_000)
+    answers = {"fine": completion(NOTHING), "long": (status, b" " * 100_001, {})}
+    with stand_in(lambda _, document: answers[chat(document)["text"]]) as server:
+        other = asking(f"llm:tiny@{server.url}")
+        assert other.answer(texts("fine", "long")).failures == [None, Failure.TOO_LONG]
+        other.close()
+        with pytest.raises(UnavailableError, match="longer than 100,000 bytes"):
+            asking(f"llm:tiny@{server.url}").answer(texts(*["long"] * 9))
+        runner = SyncRunner(Address(server.url))
+        message = {"messages": [{}, {"content": '{"text": "long"}'}]}
+        assert runner.run(sent(Request("POST", "/", document=message, most_bytes=100_000))).too_long
+        runner.close()
+
+
+def sent(request):
+    return (yield Send(request))
 
 
 def test_nothing_is_followed_elsewhere():

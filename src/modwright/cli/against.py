@@ -30,7 +30,12 @@ KeyVariable = Annotated[
 ]
 TimeoutS = Annotated[
     float,
-    typer.Option("--ask-timeout", metavar="S", min=0.1, help="Seconds after which a question has failed."),
+    typer.Option(
+        "--ask-timeout",
+        metavar="S",
+        min=0.1,
+        help="Seconds for a whole answer; after them a question has failed.",
+    ),
 ]
 Parallel = Annotated[
     int, typer.Option("--ask-parallel", metavar="N", min=1, help="Questions at once over HTTP.")

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from modwright.evaluation.comparison import Judged
-from modwright.schema import BoolArray, FloatArray, Input, Schema, Target
+from modwright.schema import BoolArray, FloatArray, Input, IntArray, Schema, Target, TargetKind
 
 #: Told rows answered and rows in all.
 AnswerProgress = Callable[[int, int], None]
@@ -24,6 +24,7 @@ class Failure(StrEnum):
     REFUSED = "refused"
     CUT_OFF = "cut off"
     TIMED_OUT = "timed out"
+    TOO_LONG = "too long"
     ERROR = "error"
 
 
@@ -48,12 +49,15 @@ class Answers:
             only says yes or no.
         covered: target to (L,) the labels it judged in every row that it answered.
         failures: (N,) None where it answered.
+        choices: single-label target to (N,) the place of the label it names, -1 for none of ours; None where the scores
+            say it.
     """
 
     flags: Mapping[str, BoolArray]
     scores: Mapping[str, FloatArray] | None
     covered: Mapping[str, BoolArray]
     failures: Sequence[Failure | None]
+    choices: Mapping[str, IntArray] | None = None
 
     @property
     def failed(self) -> BoolArray:
@@ -68,7 +72,7 @@ class Answers:
 
     def judged(self, name: str) -> Judged:
         """Return the answers as one side of a comparison."""
-        return Judged(name, self.flags, self.scores, self.covered, self.failed)
+        return Judged(name, self.flags, self.scores, self.covered, self.failed, self.choices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,22 +125,41 @@ def everything(schema: Schema) -> dict[str, BoolArray]:
 def gathered(schema: Schema, rows: Sequence[RowAnswer | Failure], *, probabilities: bool) -> Answers:
     """Put the answers of single rows together.
 
+    A label is covered where most of the rows that were answered have its score; an answer that lacks one of them is
+    no whole answer, and counts as unparsable.
+
     Args:
         rows: N of them; names that the schema does not have are left out.
         probabilities: whether the scores are such, or only yes and no.
     """
-    scores, flags = {}, {}
+    covered = {target.name: _covered(target, rows) for target in schema}
+    rows = [Failure.UNPARSABLE if _lacks(schema, covered, row) else row for row in rows]
+    scores, flags, choices = {}, {}, {}
     for target in schema:
-        scores[target.name] = np.array([_scores(target, row) for row in rows]).reshape(len(rows), -1)
-        flags[target.name] = np.array([_flags(target, row) for row in rows], dtype=np.bool_).reshape(
-            len(rows), -1
-        )
+        shape = (len(rows), len(target.labels))
+        scores[target.name] = np.array([_scores(target, row) for row in rows]).reshape(shape)
+        flags[target.name] = np.array([_flags(target, row) for row in rows], dtype=np.bool_).reshape(shape)
+        if target.kind is TargetKind.SINGLE_LABEL:
+            choices[target.name] = np.array([_choice(target, row) for row in rows], dtype=np.int64)
     failures = [row if isinstance(row, Failure) else None for row in rows]
-    answered = np.array([failure is None for failure in failures], dtype=np.bool_)
-    covered = {
-        name: ~np.isnan(values[answered]).any(axis=0) & answered.any() for name, values in scores.items()
-    }
-    return Answers(flags, scores if probabilities else None, covered, failures)
+    return Answers(flags, scores if probabilities else None, covered, failures, choices)
+
+
+def _covered(target: Target, rows: Sequence[RowAnswer | Failure]) -> BoolArray:
+    """Return (L,) the labels that more than half of the answered rows have a score of."""
+    answers = [row.scores.get(target.name, {}) for row in rows if not isinstance(row, Failure)]
+    having = [sum(label in scores for scores in answers) for label in target.labels]
+    return np.array([2 * number > len(answers) for number in having], dtype=np.bool_)
+
+
+def _lacks(schema: Schema, covered: Mapping[str, BoolArray], row: RowAnswer | Failure) -> bool:
+    """Return whether an answer has no score of a label that most others have one of."""
+    return not isinstance(row, Failure) and any(
+        label not in row.scores.get(target.name, {})
+        for target in schema
+        for label, is_covered in zip(target.labels, covered[target.name], strict=True)
+        if is_covered
+    )
 
 
 def _scores(target: Target, row: RowAnswer | Failure) -> list[float]:
@@ -147,3 +170,19 @@ def _scores(target: Target, row: RowAnswer | Failure) -> list[float]:
 def _flags(target: Target, row: RowAnswer | Failure) -> list[bool]:
     found = frozenset[str]() if isinstance(row, Failure) else row.flags.get(target.name, frozenset())
     return [label in found and label not in target.negative_labels for label in target.labels]
+
+
+def _choice(target: Target, row: RowAnswer | Failure) -> int:
+    """Return the place of the one label that an answer names, -1 for none, several, or one that is not ours.
+
+    Where it flags nothing it means the negative label, of several the most probable.
+    """
+    if isinstance(row, Failure):
+        return -1
+    named, scores = row.flags.get(target.name, frozenset()), row.scores.get(target.name, {})
+    if not named and target.negative_labels:
+        likeliest = max(target.negative_labels, key=lambda label: scores.get(label, 0.0))
+        sure = len(target.negative_labels) == 1 or likeliest in scores
+        named = frozenset([likeliest] if sure else [])
+    (label, *more) = named or [""]
+    return target.index(label) if label in target.labels and not more else -1

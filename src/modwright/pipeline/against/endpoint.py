@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modwright.client.failures import Lost, Reply, body_of
-from modwright.errors import IntegrityError, UsageError
+from modwright.errors import IntegrityError, UsageError, nearest
 from modwright.pipeline.against.answers import AnswerProgress, Answers, Failure, RowAnswer, gathered
-from modwright.pipeline.against.wire import Wire, refused
+from modwright.pipeline.against.refusals import refused
+from modwright.pipeline.against.wire import Wire
 from modwright.schema import Input, Schema, Target, TargetKind
 
 #: Inputs of one request. Where it fails they are asked one by one, so that a text fails alone.
@@ -27,10 +28,11 @@ class Endpoint:
     moderation target, or ``target/label``. Flags are the answer's own; where it has none, a label is flagged from 0.5 on.
 
     Args:
-        renames: the server's label to ours, where they differ.
+        renames: the server's label to ours, where they differ; of several that become one the highest score counts, and
+            any flag.
 
     Raises:
-        UsageError: the path is neither.
+        UsageError: the path is neither, or a label of ours is none.
     """
 
     remote = True
@@ -50,6 +52,7 @@ class Endpoint:
         self._prefix, self._kind = prefix, kind
         self._schema, self._wire, self._model = schema, wire, model
         self._renames = dict(renames or {})
+        _refuse_strangers(schema, self._renames)
 
     def answer(self, inputs: Sequence[Input], progress: AnswerProgress | None = None) -> Answers:
         """Ask for every input; one that gets no answer has failed."""
@@ -66,17 +69,19 @@ class Endpoint:
         self._wire.close()
 
     def _batch(self, inputs: Sequence[Input]) -> list[RowAnswer | Failure]:
-        found = self._ask(inputs)
+        found = self._ask(inputs, counts=len(inputs) == 1)
         if len(inputs) == 1 or not any(isinstance(row, Failure) for row in found):
             return found
         return list(itertools.chain.from_iterable(self._ask([one]) for one in inputs))
 
-    def _ask(self, inputs: Sequence[Input]) -> list[RowAnswer | Failure]:
+    def _ask(self, inputs: Sequence[Input], *, counts: bool = True) -> list[RowAnswer | Failure]:
         """Send one request; where it fails as a whole, every row of it does."""
         chat = any(len(turns) > 1 or turns[-1].role != "user" for turns in inputs)
         shaped = [self._shaped(turns, chat) for turns in inputs]
         document: dict[str, Any] = {"input": shaped} | ({} if self._model is None else {"model": self._model})
-        outcome = self._wire.ask(f"{self._prefix}{'/chat' if chat else ''}/{self._kind}", document)
+        outcome = self._wire.ask(
+            f"{self._prefix}{'/chat' if chat else ''}/{self._kind}", document, counts=counts
+        )
         failed = failed_as(outcome)
         if failed is not None or not isinstance(outcome, Reply):
             return [failed or Failure.ERROR] * len(inputs)
@@ -107,8 +112,8 @@ class Endpoint:
             target, label = self._ours(category)
             if target is None:
                 continue
-            score = _score(value)
-            scores.setdefault(target.name, {})[label] = score
+            score, found = _score(value), scores.setdefault(target.name, {})
+            found[label] = max(score, found.get(label, 0.0))
             if flagged.get(category, score >= _HALF):
                 flags.setdefault(target.name, set()).add(label)
         return RowAnswer(scores, {name: frozenset(labels) for name, labels in flags.items()})
@@ -131,15 +136,27 @@ class Endpoint:
             if target.name not in result:
                 continue
             found = result[target.name]
-            named = {
-                self._renames.get(label, label): _score(value) for label, value in found["scores"].items()
-            }
+            named: dict[str, float] = {}
+            for theirs, value in found["scores"].items():
+                label = self._renames.get(theirs, theirs)
+                named[label] = max(_score(value), named.get(label, 0.0))
             scores[target.name] = {label: value for label, value in named.items() if label in target.labels}
             if "flags" in found:
                 flags[target.name] = frozenset(self._renames.get(label, label) for label in found["flags"])
             else:
                 flags[target.name] = _from_scores(target, named)
         return RowAnswer(scores, flags)
+
+
+def _refuse_strangers(schema: Schema, renames: Mapping[str, str]) -> None:
+    """Raise UsageError for another name that no label has."""
+    ours = [label for target in schema for label in target.labels]
+    ours += [f"{target.name}/{label}" for target in schema for label in target.labels]
+    for theirs, label in renames.items():
+        if label not in ours:
+            raise UsageError(
+                f"'{label}', which '{theirs}' is to be, is no label of the model", remedy=nearest(label, ours)
+            )
 
 
 def _from_scores(target: Target, scores: Mapping[str, float]) -> frozenset[str]:
@@ -165,6 +182,8 @@ def _route(path: str) -> tuple[str, str]:
 
 def failed_as(outcome: Reply | Lost) -> Failure | None:
     """Return how a question failed; None where it was answered."""
+    if isinstance(outcome, Lost) and outcome.too_long:
+        return Failure.TOO_LONG
     if isinstance(outcome, Lost):
         return Failure.TIMED_OUT if outcome.timed_out else Failure.ERROR
     if outcome.succeeded:

@@ -8,18 +8,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from modwright.client.failures import Reply, body_of
+from modwright.client.failures import Lost, Reply, body_of
 from modwright.errors import IntegrityError, UsageError
 from modwright.pipeline.against.answers import AnswerProgress, Answers, Failure, RowAnswer, gathered
 from modwright.pipeline.against.endpoint import failed_as
-from modwright.pipeline.against.wire import Wire, refuses_options
+from modwright.pipeline.against.refusals import refused_option
+from modwright.pipeline.against.wire import Wire
 from modwright.schema import Input, Schema, Target, TargetKind
 
 _COMPLETIONS = "/chat/completions"
 _MAX_TOKENS = 256
+#: What becomes of a question without an option.
+_WITHOUT = {
+    "temperature": "its answers may differ from one time to the next",
+    "max_tokens": "its answers may be of any length",
+}
+#: A model's thoughts before its answer: what is written there is none.
+_THOUGHTS, _END_OF_THOUGHTS = "<think>", "</think>"
+#: Places in a text at which an object is looked for.
+_MOST_PLACES = 200
 #: How models begin to say that they will not.
 _REFUSAL = re.compile(
     r"\s*(i['’]?m (really |very )?sorry|i am sorry|sorry,|i can(['’]t|not)|i['’]?m (not able|unable)|i won['’]t|as an ai)",
@@ -52,6 +63,7 @@ class Prompted:
         self._schema, self._wire, self._model = schema, wire, model
         self._path = _route(wire.path)
         self._options = {"temperature": 0, "max_tokens": _MAX_TOKENS}
+        self._leaving_out = threading.Lock()
         self._system = instructions(schema)
 
     def answer(self, inputs: Sequence[Input], progress: AnswerProgress | None = None) -> Answers:
@@ -69,11 +81,7 @@ class Prompted:
 
     def _ask(self, turns: Input) -> RowAnswer | Failure:
         messages = [{"role": "system", "content": self._system}, {"role": "user", "content": content(turns)}]
-        document = {"model": self._model, "messages": messages}
-        outcome = self._wire.ask(self._path, document | self._options)
-        if isinstance(outcome, Reply) and refuses_options(outcome):
-            self._options = {}
-            outcome = self._wire.ask(self._path, document)
+        outcome = self._outcome({"model": self._model, "messages": messages})
         failed = failed_as(outcome)
         if failed is not None or not isinstance(outcome, Reply):
             return failed or Failure.ERROR
@@ -81,6 +89,28 @@ class Prompted:
             return read_choice(self._schema, body_of(outcome)["choices"][0])
         except (IntegrityError, LookupError, TypeError):
             return Failure.UNPARSABLE
+
+    def _outcome(self, document: dict[str, Any]) -> Reply | Lost:
+        """Ask; an option that the server says it does not take is left out, of later questions too where that helps."""
+        options = dict(self._options)
+        outcome = self._wire.ask(self._path, document | options)
+        left_out = []
+        while isinstance(outcome, Reply) and (option := refused_option(outcome, options)):
+            left_out.append(option)
+            del options[option]
+            outcome = self._wire.ask(self._path, document | options)
+        if left_out and isinstance(outcome, Reply) and outcome.succeeded:
+            self._leave_out(left_out)
+        return outcome
+
+    def _leave_out(self, names: Sequence[str]) -> None:
+        with self._leaving_out:
+            for name in names:
+                if name in self._options:
+                    self._options = {kept: self._options[kept] for kept in self._options if kept != name}
+                    self.notes += (
+                        f"{self.name} is asked without '{name}', which it does not take: {_WITHOUT[name]}",
+                    )
 
 
 def instructions(schema: Schema) -> str:
@@ -116,31 +146,60 @@ def read_choice(schema: Schema, choice: Any) -> RowAnswer | Failure:
     Raises:
         LookupError, TypeError: it is none.
     """
-    message, ended = choice["message"], choice.get("finish_reason")
-    text = message.get("content")
+    message = choice["message"]
+    if not isinstance(message, dict):
+        raise TypeError("is no message")
+    text, ended = _text(message.get("content")), choice.get("finish_reason")
     if ended == "content_filter" or message.get("refusal"):
         return Failure.REFUSED
-    found = read_answer(schema, text) if isinstance(text, str) else None
+    found = read_answer(schema, text)
     if found is not None:
         return found
-    if isinstance(text, str) and _REFUSAL.match(text):
+    if _REFUSAL.match(_said(text)):
         return Failure.REFUSED
     return Failure.CUT_OFF if ended == "length" else Failure.UNPARSABLE
+
+
+def _text(content: Any) -> str:
+    """Return a message's text, which some servers give in parts; empty where there is none."""
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict)]
+        return "".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else ""
+
+
+def _said(text: str) -> str:
+    """Return what a text says once its thoughts are over."""
+    _, ended, said = text.rpartition(_END_OF_THOUGHTS)
+    return said if ended or not text.lstrip().startswith(_THOUGHTS) else ""
 
 
 def read_answer(schema: Schema, text: str) -> RowAnswer | None:
     """Return the answer that a text holds, None where it is not the asked-for object.
 
-    A fence of Markdown or words around the object are borne with; within it, nothing is: every question has its answer,
-    of known labels only.
+    Thoughts before it, a fence of Markdown or words around the object are borne with; within it, nothing is: every
+    question has its answer, of known labels only. Two objects that answer differently are no answer.
     """
-    begin = text.find("{")
-    if begin < 0:
-        return None
-    try:
-        data, _ = json.JSONDecoder().raw_decode(text[begin:])
-    except (ValueError, RecursionError):
-        return None
+    found = [answer for data in _objects(_said(text)) if (answer := _answer(schema, data)) is not None]
+    return found[0] if found and all(answer == found[0] for answer in found) else None
+
+
+def _objects(text: str) -> Iterator[Any]:
+    """Give the JSON objects in a text, not those within others."""
+    decoder, begin = json.JSONDecoder(), 0
+    for _ in range(_MOST_PLACES):
+        begin = text.find("{", begin)
+        if begin < 0:
+            return
+        try:
+            data, begin = decoder.raw_decode(text, begin)
+            yield data
+        except (ValueError, RecursionError):
+            begin += 1
+
+
+def _answer(schema: Schema, data: Any) -> RowAnswer | None:
+    """Return the answer that an object is, None where it is not the asked-for one."""
     if not isinstance(data, dict) or set(data) != set(schema.names):
         return None
     chosen = {target.name: _chosen(target, data[target.name]) for target in schema}

@@ -12,9 +12,10 @@ from modwright.errors import UsageError, nearest
 from modwright.pipeline.against.answers import Other
 from modwright.pipeline.against.endpoint import Endpoint
 from modwright.pipeline.against.local import ArtifactOther, Majority
+from modwright.pipeline.against.origin import split_url
 from modwright.pipeline.against.prompted import Prompted
 from modwright.pipeline.against.tfidf import Tfidf
-from modwright.pipeline.against.wire import Wire, WireOptions, split_url
+from modwright.pipeline.against.wire import Wire, WireOptions
 from modwright.schema import Schema
 from modwright.serving.engine import Engine
 from modwright.settings import Settings
