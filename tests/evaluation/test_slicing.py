@@ -60,6 +60,18 @@ def test_many_numbers_are_cut_into_ranges_of_equal_size():
     assert len(by_column("c", [str(number / 7) for number in range(50)]).parts) == BUCKETS
 
 
+def test_ranges_that_differ_late_have_as_many_digits_as_tell_them_apart():
+    slicing = by_column("c", [1_000_000.1 + number / 10 for number in range(40)])
+    assert slicing.parts == (
+        "1000000.1 to 1000001",
+        "1000001.1 to 1000002",
+        "1000002.1 to 1000003",
+        "1000003.1 to 1000004",
+    )
+    near = np.nextafter(0.5, 1) - 0.5
+    assert len(set(by_column("c", [0.5 + near * number for number in range(40)]).parts)) == BUCKETS
+
+
 def test_of_many_texts_the_most_frequent_are_parts_and_the_rest_is_one():
     values = [f"v{number}" for number in range(15) for _ in range(20 - number)]
     slicing = by_column("c", values)

@@ -20,6 +20,8 @@ MOST_PARTS = 12
 #: Numbers with more different values, and lengths, are cut into so many parts of about equally many rows.
 BUCKETS = 4
 NOT_STATED = "(not stated)"
+#: Digits of a range's ends; the most tell any two numbers apart.
+_LEAST_DIGITS, _MOST_DIGITS = 6, 17
 #: Characters of a text that are looked at for its script.
 _LOOKED_AT = 2_000
 #: Share of a text's letters that its script must have; below it the text is mixed.
@@ -156,17 +158,27 @@ def _by_number(name: str, numbers: FloatArray, unit: str) -> Slicing:
     member = np.searchsorted(edges, numbers, side="left")
     member[~known] = len(edges) + 1
     used, member = np.unique(member, return_inverse=True)
-    parts = []
-    for place in range(len(used)):
-        inside = numbers[member == place]
-        parts.append(NOT_STATED if np.isnan(inside).any() else _range(inside, unit))
-    return Slicing(name, tuple(parts), member.astype(np.int64), "Ranges of about equally many rows.")
+    inside = [numbers[member == place] for place in range(len(used))]
+    ends = [None if np.isnan(part).any() else (float(part.min()), float(part.max())) for part in inside]
+    return Slicing(name, _ranges(ends, unit), member.astype(np.int64), "Ranges of about equally many rows.")
 
 
-def _range(values: FloatArray, unit: str) -> str:
-    low, high = (
-        f"{value:.0f}" if value == int(value) else f"{value:.6g}" for value in (values.min(), values.max())
-    )
+def _ranges(ends: Sequence[tuple[float, float] | None], unit: str) -> tuple[str, ...]:
+    """Return the names of ranges, None where there is no number, with as many digits as tell different ends apart."""
+    different = {value for pair in ends if pair is not None for value in pair}
+    told: dict[float, str] = {}
+    for digits in range(_LEAST_DIGITS, _MOST_DIGITS + 1):
+        told = {value: _shown(value, digits) for value in different}
+        if len(set(told.values())) == len(different):
+            break
+    return tuple(NOT_STATED if pair is None else _range(told[pair[0]], told[pair[1]], unit) for pair in ends)
+
+
+def _shown(value: float, digits: int) -> str:
+    return f"{value:.0f}" if value == int(value) else f"{value:.{digits}g}"
+
+
+def _range(low: str, high: str, unit: str) -> str:
     return f"{low}{unit}" if low == high else f"{low} to {high}{unit}"
 
 
