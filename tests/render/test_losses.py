@@ -27,6 +27,12 @@ def test_several_runs_stand_by_name_in_both_frames(tmp_path):
     assert [svg.count(f">{name}</text>") for name in ("fold 1 of 2", "fold 2 of 2", "final")] == [2, 2, 1]
 
 
+def test_a_run_that_begins_with_an_underscore_is_in_the_legends(tmp_path):
+    draw_losses([curve("_one", 30), curve("_two", 30)], "a model", [tmp_path / "loss.svg"])
+    svg = (tmp_path / "loss.svg").read_text()
+    assert [svg.count(f">{name}</text>") for name in ("_one", "_two")] == [2, 2]
+
+
 def test_the_same_data_give_the_same_bytes(tmp_path):
     for name in ("a.svg", "b.svg", "a.png", "b.png"):
         draw_losses([curve("final", 80)], "a model", [tmp_path / name])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import struct
+import sys
 
 import pytest
 
-from modwright.render.proportions import Share, draw_proportions
+from modwright.errors import MissingExtraError
+from modwright.render.proportions import Share, draw_proportions, require_matplotlib
 
 NOTHING = Share(None, None, None)
 
@@ -49,6 +51,23 @@ def test_names_do_not_squeeze_the_bars(judges, tmp_path):
     ]
     assert max(lines) > 0.7 * width
     assert struct.unpack(">I", (tmp_path / "p.png").read_bytes()[16:20])[0] >= 700
+
+
+def test_a_name_that_begins_with_an_underscore_is_in_the_legend(tmp_path):
+    agreement = {"only": {"_people – _rule": Share(0.9, 0.8, 0.95)}}
+    draw_proportions(shares(["only"], ["_people", "_rule"]), agreement, "t", [tmp_path / "p.svg"])
+    found = texts(tmp_path / "p.svg")
+    assert found.count("_people") == found.count("_rule") == found.count("_people – _rule") == 1
+
+
+def test_without_matplotlib_it_is_said(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    for draw in (
+        require_matplotlib,
+        lambda: draw_proportions(shares("a", "b"), {}, "t", [tmp_path / "p.svg"]),
+    ):
+        with pytest.raises(MissingExtraError, match="needs the extra 'data'"):
+            draw()
 
 
 def test_signs_of_formulas_and_of_markup_are_text(tmp_path):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from modwright.errors import MissingExtraError
+from modwright.render.legends import Key, legend
 from modwright.render.words import shortened
 from modwright.schema import FloatArray
 
@@ -63,19 +64,20 @@ def _fill(figure: Any, curves: Sequence[LossCurve], title: str) -> None:
     if len(curves) == 1:
         axes = figure.subplots()
         _frame(axes, curves, "loss (mean masked log-loss)")
-        _train(axes, curves[0], _COLOURS[0], "training", faint=True)
-        _valid(axes, curves[0], _COLOURS[1], "validation")
-        _legend(axes, "upper right")
+        keys = _train(axes, curves[0], _COLOURS[0], "training", faint=True)
+        _legend(axes, keys + _valid(axes, curves[0], _COLOURS[1], "validation"))
         return
     left, right = figure.subplots(1, 2, sharey=True, sharex=True)
     _frame(left, curves, "training loss (mean masked log-loss)")
     _frame(right, curves, "validation loss")
+    trained: list[Key] = []
+    judged: list[Key] = []
     for place, curve in enumerate(curves):
         colour, name = _COLOURS[place % len(_COLOURS)], shortened(curve.name or "run", _MOST_NAME)
-        _train(left, curve, colour, name, faint=False)
-        _valid(right, curve, colour, name)
-    for axes in (left, right):
-        _legend(axes, "upper right")
+        trained += _train(left, curve, colour, name, faint=False)
+        judged += _valid(right, curve, colour, name)
+    _legend(left, trained)
+    _legend(right, judged)
 
 
 def _frame(axes: Any, curves: Sequence[LossCurve], name: str) -> None:
@@ -91,9 +93,10 @@ def _frame(axes: Any, curves: Sequence[LossCurve], name: str) -> None:
     axes.xaxis.get_major_locator().set_params(integer=True)
 
 
-def _train(axes: Any, curve: LossCurve, colour: str, name: str, *, faint: bool) -> None:
+def _train(axes: Any, curve: LossCurve, colour: str, name: str, *, faint: bool) -> list[Key]:
+    """Draw the training loss; return what its name stands for in the legend."""
     if not curve.train:
-        return
+        return []
     points = np.asarray(curve.train, dtype=np.float64)
     smooth = points
     if len(points) > _FEW_POINTS:
@@ -101,27 +104,34 @@ def _train(axes: Any, curve: LossCurve, colour: str, name: str, *, faint: bool) 
         if faint:
             axes.plot(*_binned(points, _MOST_POINTS).T, color=colour, linewidth=0.6, alpha=0.3)
     dot = "o" if len(points) == 1 else ""
-    axes.plot(*_binned(smooth, _MOST_POINTS).T, color=colour, marker=dot, linewidth=1.6, label=name)
+    (drawn,) = axes.plot(*_binned(smooth, _MOST_POINTS).T, color=colour, marker=dot, linewidth=1.6)
+    return [(drawn, name)]
 
 
-def _valid(axes: Any, curve: LossCurve, colour: str, name: str) -> None:
-    if curve.valid:
-        points = np.asarray(curve.valid, dtype=np.float64)
-        dot = "o" if len(points) <= _FEW_POINTS else ""
-        axes.plot(
-            *points.T, color=colour, linestyle="--", marker=dot, markersize=4, linewidth=1.4, label=name
-        )
+def _valid(axes: Any, curve: LossCurve, colour: str, name: str) -> list[Key]:
+    """Draw the validation loss; return what its name stands for in the legend."""
+    if not curve.valid:
+        return []
+    points = np.asarray(curve.valid, dtype=np.float64)
+    dot = "o" if len(points) <= _FEW_POINTS else ""
+    (drawn,) = axes.plot(*points.T, color=colour, linestyle="--", marker=dot, markersize=4, linewidth=1.4)
+    return [(drawn, name)]
 
 
-def _legend(axes: Any, place: str) -> None:
-    if not axes.get_legend_handles_labels()[0]:
+def _legend(axes: Any, keys: Sequence[Key]) -> None:
+    if not keys:
         axes.text(0.5, 0.5, "none so far", ha="center", transform=axes.transAxes, color=_INK)
         return
-    legend = axes.legend(
-        frameon=True, framealpha=0.8, edgecolor="none", fontsize=9, labelcolor=_INK, loc=place
+    legend(
+        axes,
+        keys,
+        frameon=True,
+        framealpha=0.8,
+        edgecolor="none",
+        fontsize=9,
+        labelcolor=_INK,
+        loc="upper right",
     )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
 
 
 def _highest(curves: Sequence[LossCurve]) -> float | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from modwright.errors import MissingExtraError
+from modwright.render.legends import Key, legend
 from modwright.render.words import shortened
 
 _DPI = 110
@@ -32,6 +33,14 @@ class Share:
     high: float | None
 
 
+def require_matplotlib() -> None:
+    """Raise MissingExtraError where matplotlib is not installed."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("data", "drawing the proportions") from None
+
+
 def draw_proportions(
     flagged: Mapping[str, Mapping[str, Share]],
     agreement: Mapping[str, Mapping[str, Share]],
@@ -48,11 +57,10 @@ def draw_proportions(
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("data", "drawing the proportions") from None
+    require_matplotlib()
+    import matplotlib
+    from matplotlib.figure import Figure
+
     judges = list(next(iter(flagged.values())))
     pairs = list(next(iter(agreement.values()), {}))[:_MOST_PAIRS]
     width = max(7.0, 1.2 + len(flagged) * max(1.0, 0.42 * len(judges)))
@@ -60,11 +68,10 @@ def draw_proportions(
     figure.suptitle(shortened(title, 90), fontsize=12, color=_INK, parse_math=False)
     if pairs:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1.6, 1))
-        _lines(lower, agreement, pairs)
+        _legend(width, lower, _lines(lower, agreement, pairs))
     else:
         upper = lower = figure.subplots()
-    _bars(upper, flagged, judges)
-    _legends(width, upper, lower)
+    _legend(width, upper, _bars(upper, flagged, judges))
     names = [shortened(name, _MOST_NAME) for name in flagged]
     lower.set_xticks(range(len(names)), names, parse_math=False)
     margin = 1.2 if len(names) == 1 else 0.6
@@ -78,18 +85,20 @@ def draw_proportions(
             figure.savefig(path, format=kind, dpi=_DPI, metadata=known)
 
 
-def _bars(axes: Any, flagged: Mapping[str, Mapping[str, Share]], judges: Sequence[str]) -> None:
+def _bars(axes: Any, flagged: Mapping[str, Mapping[str, Share]], judges: Sequence[str]) -> list[Key]:
     _frame(axes, "flagged proportion")
+    keys: list[Key] = []
     wide = 0.82 / max(len(judges), 1)
     highest = 0.0
     for place, judge in enumerate(judges):
         at = [group + (place - (len(judges) - 1) / 2) * wide for group in range(len(flagged))]
         shares = [found[judge] for found in flagged.values()]
         name, colour = shortened(judge, _MOST_NAME), _COLOURS[place % len(_COLOURS)]
-        axes.bar(at, [share.value or 0.0 for share in shares], 0.92 * wide, color=colour, label=name)
+        keys.append((axes.bar(at, [share.value or 0.0 for share in shares], 0.92 * wide, color=colour), name))
         for x, share in zip(at, shares, strict=True):
             highest = max(highest, _bar_top(axes, x, share, figures=len(judges) <= _MOST_FIGURES))
     axes.set_ylim(0, min(1.12, max(highest + 0.1, 0.1)))
+    return keys
 
 
 def _bar_top(axes: Any, x: float, share: Share, *, figures: bool) -> float:
@@ -108,8 +117,9 @@ def _bar_top(axes: Any, x: float, share: Share, *, figures: bool) -> float:
     return top
 
 
-def _lines(axes: Any, agreement: Mapping[str, Mapping[str, Share]], pairs: Sequence[str]) -> None:
+def _lines(axes: Any, agreement: Mapping[str, Mapping[str, Share]], pairs: Sequence[str]) -> list[Key]:
     _frame(axes, "agreement")
+    keys: list[Key] = []
     lowest = 1.0
     for place, pair in enumerate(pairs):
         shares = [found.get(pair, Share(None, None, None)) for found in agreement.values()]
@@ -117,12 +127,14 @@ def _lines(axes: Any, agreement: Mapping[str, Mapping[str, Share]], pairs: Seque
         shift = 0.05 * (place - (len(pairs) - 1) / 2)
         at = [group + shift for group in range(len(shares))]
         colour, name = _COLOURS[(place + 4) % len(_COLOURS)], shortened(pair, 2 * _MOST_NAME)
-        axes.plot(at, values, marker="o", markersize=4, linewidth=1.2, color=colour, label=name)
+        (drawn,) = axes.plot(at, values, marker="o", markersize=4, linewidth=1.2, color=colour)
+        keys.append((drawn, name))
         for x, share in zip(at, shares, strict=True):
             if share.low is not None and share.high is not None:
                 axes.plot([x, x], [share.low, share.high], color=colour, linewidth=1.0, alpha=0.6)
                 lowest = min(lowest, share.low)
     axes.set_ylim(max(0.0, lowest - 0.05), 1.02)
+    return keys
 
 
 def _frame(axes: Any, name: str) -> None:
@@ -134,19 +146,16 @@ def _frame(axes: Any, name: str) -> None:
     axes.tick_params(length=0, colors=_INK)
 
 
-def _legends(width: float, *frames: Any) -> None:
-    """Write each frame's legend above it, in as many columns as the picture's width in inches holds."""
-    for axes in dict.fromkeys(frames):
-        names = axes.get_legend_handles_labels()[1]
-        longest = max(map(len, names), default=0) + 7
-        columns = max(1, min(len(names), int(_CHARACTERS_PER_INCH * (width - 1.0) / longest)))
-        legend = axes.legend(
-            frameon=False,
-            fontsize=9,
-            labelcolor=_INK,
-            loc="lower left",
-            bbox_to_anchor=(0, 1.0),
-            ncols=columns,
-        )
-        for text in legend.get_texts():
-            text.set_parse_math(False)
+def _legend(width: float, axes: Any, keys: Sequence[Key]) -> None:
+    """Write a frame's legend above it, in as many columns as the picture's width in inches holds."""
+    longest = max((len(name) for _, name in keys), default=0) + 7
+    legend(
+        axes,
+        keys,
+        frameon=False,
+        fontsize=9,
+        labelcolor=_INK,
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=max(1, min(len(keys), int(_CHARACTERS_PER_INCH * (width - 1.0) / longest))),
+    )
