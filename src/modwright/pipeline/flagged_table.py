@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from modwright.evaluation.resampling import Interval
 from modwright.evaluation.results import MIN_EVIDENCE
 from modwright.evaluation.wording import span
-from modwright.render.words import count, line, number, percent
+from modwright.render.markdown import plain, table
+from modwright.render.words import count, number, percent
 
 if TYPE_CHECKING:
     from modwright.pipeline.flagged import Flagged
@@ -88,19 +88,10 @@ def markdown(found: Flagged) -> str:
     pairs = agreement_rows(found)
     if len(pairs) > 1:
         parts += ["## Agreement between judges", _table(pairs)]
-    parts += ["\n".join(f"- {_plain(note)}" for note in notes(found))]
+    parts += ["\n".join(f"- {plain(note)}" for note in notes(found))]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    heading, *body = ([_plain(cell) for cell in row] for row in rows)
-    lines = [heading, ["---", *["---:"] * (len(heading) - 1)], *body]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def _plain(text: str) -> str:
-    """Return a name from a file as text that Markdown shows as it is."""
-    escaped = line(text).replace("\\", "\\\\")
-    for sign in "|<>`[]_":
-        escaped = escaped.replace(sign, f"\\{sign}")
-    return escaped
+def _table(rows: Rows) -> str:
+    heading, *body = rows
+    return table(heading, [[plain(cell) for cell in row] for row in body], figures=True)
