@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import re
+import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,12 +15,13 @@ from loopback import completion, stand_in
 from sklearn import metrics as sk
 
 from modwright.data.options import Meaning
-from modwright.errors import DataError, NotFoundError, UsageError
+from modwright.errors import DataError, MissingExtraError, NotFoundError, UsageError
 from modwright.evaluation.agreement import proportion
 from modwright.pipeline.flagged import ALL, FlaggedOptions, flagged, measured
 from modwright.pipeline.flagged_table import agreement_rows, markdown, proportion_rows
 from modwright.pipeline.judges import JudgeOptions, Verdicts
-from modwright.schema import pair_input
+from modwright.schema import Schema, pair_input
+from modwright.serving.engine import Engine
 from modwright.settings import Settings
 
 PROMPTS = [f"What did animal {n} say?" for n in range(12)]
@@ -148,6 +152,110 @@ def test_a_server_that_knows_none_of_the_labels_is_no_judge(answers, settings, t
     assert found.proportions["polite"][found.judges[0].name].value == 1.0
 
 
+def test_labels_that_a_server_does_not_judge_are_named(answers, settings, tmp_path):
+    result = {"categories": {"violence": True}, "category_scores": {"violence": 0.9}}
+    with stand_in(lambda _, document: (200, {"results": [result] * len(document["input"])}, {})) as server:
+        asking = JudgeOptions(labels=("violence", "hate"))
+        judges = (f"{server.url}/v1/moderations",)
+        found = flagged(people(answers, judges=judges, asking=asking), tmp_path / "out", settings)
+        asked = len(server.requests)
+        with pytest.raises(UsageError, match="safe is never flagged"):
+            flagged(
+                people(answers, judges=judges, asking=JudgeOptions(labels=("safe",))),
+                tmp_path / "o",
+                settings,
+            )
+        assert len(server.requests) == asked
+    assert found.judges[0].what.endswith(": any of violence; does not judge hate")
+    assert "does not judge hate" in markdown(found)
+
+
+def test_all_judges_are_looked_at_before_one_is_asked(answers, settings, tmp_path, monkeypatch):
+    """The last judge is none, or nothing can be drawn: a server that may cost money has not been asked."""
+    asked = []
+
+    def answer(_, document):
+        asked.append(document)
+        return completion(json.dumps({"moderation": []}))
+
+    with stand_in(answer) as server:
+        first = f"llm:tiny@{server.url}"
+        for last, error in (
+            ("secnd=2_refusal", NotFoundError),
+            ("second=2_refsal", DataError),
+            (f"{server.url}/v1/pictures", UsageError),
+            ("x" * 5_000, NotFoundError),
+            (first, UsageError),
+        ):
+            with pytest.raises(error) as raised:
+                flagged(people(answers, judges=(first, last)), tmp_path / "out", settings)
+            assert len(str(raised.value)) < 1_000
+        with monkeypatch.context() as patched:
+            patched.setitem(sys.modules, "matplotlib.figure", None)
+            with pytest.raises(MissingExtraError):
+                flagged(people(answers, judges=(first,)), tmp_path / "out", settings)
+        assert asked == []
+        assert not (tmp_path / "out").exists()
+        flagged(people(answers, judges=(first,)), tmp_path / "out", settings)
+    assert len(asked) == 24
+
+
+def test_judges_of_equal_names_are_numbered(answers, settings, tmp_path):
+    judges = ("first=2_refusal", "first=2_refusal,3_partial", "second=2_refusal")
+    found = flagged(people(answers, judges=judges), tmp_path / "out", settings)
+    assert [judge.name for judge in found.judges] == ["first", "first (2)", "second"]
+    assert found.proportions["rude"]["first (2)"].value == 1.0
+    assert found.proportions["rude"]["first"].value < 1.0
+
+
+def test_an_artifact_that_gives_every_text_a_label_flags_all_and_is_no_judge(
+    answers, settings, trained, tmp_path, monkeypatch
+):
+    engine = Engine.load(trained.folder, threads=1)
+    tone = replace(engine.schema.target("tone"), negative_labels=())
+    engine.schema = Schema((engine.schema.target("moderation"), tone))
+    monkeypatch.setattr(Engine, "load", lambda folder, **_: engine)
+    judges = (str(trained.folder),)
+    with pytest.raises(UsageError, match=r"'tone' of .* every text gets one of the labels"):
+        flagged(
+            people(answers, judges=judges, asking=JudgeOptions(target="tone")), tmp_path / "out", settings
+        )
+    found = flagged(people(answers, judges=judges), tmp_path / "out", settings)
+    assert "any flag of moderation at" in found.judges[0].what
+
+
+@pytest.mark.parametrize(
+    ("files", "models"),
+    [
+        (("a/answers.csv", "b/answers.csv"), ("a/answers.csv", "b/answers.csv")),
+        (("a/x/answers.csv", "b/x/answers.csv", "b/y.csv"), ("a/x/answers.csv", "b/x/answers.csv", None)),
+        (("answers.csv", "answers.jsonl"), ("answers.csv", "answers.jsonl")),
+        (("a/duck.csv", "b/swan.csv"), ("duck", "swan")),
+    ],
+)
+def test_files_of_one_name_are_models_of_their_own(files, models, settings, tmp_path):
+    for name in files:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("text,flag\nhonk,1\n" if path.suffix == ".csv" else '{"text": "honk", "flag": 1}\n')
+    found = flagged(
+        FlaggedOptions(tuple(tmp_path / name for name in files), ("flag",)), tmp_path / "out", settings
+    )
+    expected = [
+        f"{tmp_path.name}/{name}" if told is None else told for name, told in zip(files, models, strict=True)
+    ]
+    assert list(found.models) == expected
+    assert set(found.models.values()) == {1}
+
+
+def test_a_file_counts_once(settings, tmp_path, monkeypatch):
+    (tmp_path / "answers.csv").write_text("text,flag\nhonk,1\n")
+    monkeypatch.chdir(tmp_path)
+    twice = (Path("answers.csv"), tmp_path / "answers.csv")
+    with pytest.raises(UsageError, match="give each once"):
+        flagged(FlaggedOptions(twice, ("flag",)), tmp_path / "out", settings)
+
+
 @pytest.mark.parametrize(
     ("cells", "expected"),
     [
@@ -194,6 +302,7 @@ def test_hostile_names_stay_names(tmp_path):
     ]
     found = measured(["x\u202ey", "_z_"], ["p", "q"], verdicts, resamples=5)
     text = markdown(found)
+    assert "| \\_z\\_ |" in text
     assert "<script>" not in text.replace("\\<script\\>", "")
     assert "\u202e" not in text
     assert [row[0] for row in proportion_rows(found)[1:]] == ["x\u202ey", "_z_"]

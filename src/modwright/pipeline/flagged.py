@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,15 +26,19 @@ from modwright.evaluation.agreement import Agreement, agreements, flagged_propor
 from modwright.evaluation.resampling import LEVEL, RESAMPLES, SEED, Interval
 from modwright.evaluation.results import MIN_EVIDENCE
 from modwright.files import write_text_atomic
+from modwright.pipeline.comparing import _free
 from modwright.pipeline.flagged_table import markdown
-from modwright.pipeline.judges import JudgeOptions, Verdicts, judge
-from modwright.render.proportions import Share, draw_proportions
+from modwright.pipeline.judges import Judge, JudgeOptions, Verdicts, open_judge
+from modwright.render.proportions import Share, draw_proportions, require_matplotlib
+from modwright.render.words import shortened
 from modwright.schema import Input
 from modwright.settings import Settings
 
 JSON_FILE, TABLE_FILE, PICTURES = "flagged.json", "flagged.md", ("flagged.svg", "flagged.png")
 #: The one model of files that name none.
 ALL = "all answers"
+#: Characters of a judge's name that a complaint repeats.
+_MOST_NAME = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,8 @@ class FlaggedOptions:
     """What is judged and by whom.
 
     Attributes:
-        sources: files of answers; with several and no `model_column`, each file's name is its model.
+        sources: files of answers; with several and no `model_column`, each file's name is its model, with as much of its
+            path as tells files of one name apart.
         judges: as `judges.judge` takes them, in the order of the table.
         model_column: who gave the answer.
         meaning: which columns hold the text, or prompt and response.
@@ -127,6 +133,8 @@ def flagged(
 ) -> Flagged:
     """Let every judge judge every answer; write flagged.json, flagged.md and the bar plot.
 
+    Files, columns, judges and what draws the plot are looked at before any judge is asked: those over HTTP may cost money.
+
     Raises:
         UsageError, NotFoundError, DataError: a file, column or judge that cannot be used.
         ArtifactError: an artifact that cannot be loaded.
@@ -134,11 +142,11 @@ def flagged(
     """
     if out.exists() and not out.is_dir():
         raise UsageError("is a file, a folder is written", where=str(out), remedy="name another --out")
+    if not options.judges or len(set(options.judges)) < len(options.judges):
+        raise _not_each_once(options.judges)
+    require_matplotlib()
     answers = _read(options)
-    verdicts = [
-        judge(spec, answers.inputs, answers.columns, settings, options.asking, progress)
-        for spec in options.judges
-    ]
+    verdicts = _judged(options, answers, settings, progress)
     found = measured(answers.models, answers.groups, verdicts, options.resamples, options.seed)
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(found.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
@@ -146,6 +154,28 @@ def flagged(
     write_text_atomic(out / TABLE_FILE, markdown(found))
     draw(found, [out / name for name in PICTURES])
     return found
+
+
+def _judged(
+    options: FlaggedOptions,
+    answers: _Answers,
+    settings: Settings,
+    progress: Callable[[str, int, int], None] | None,
+) -> list[Verdicts]:
+    """Open all judges, number those of equal names, then ask one after the other."""
+    judges: list[Judge] = []
+    with ExitStack() as opened:
+        for spec in options.judges:
+            judge = open_judge(spec, answers.columns, settings, options.asking)
+            opened.callback(judge.close)
+            judge.name = _free(judge.name, {other.name for other in judges})
+            judges.append(judge)
+        return [judge.verdicts(answers.inputs, progress) for judge in judges]
+
+
+def _not_each_once(judges: Sequence[str]) -> UsageError:
+    names = ", ".join(shortened(name, _MOST_NAME) for name in judges) or "none"
+    return UsageError(f"the judges are {names}", where="--judge", remedy="name at least one, each once")
 
 
 def measured(
@@ -162,8 +192,7 @@ def measured(
     """
     by_name = {found.name: found.flagged for found in verdicts}
     if not by_name or len(by_name) < len(verdicts):
-        names = ", ".join(found.name for found in verdicts) or "none"
-        raise UsageError(f"the judges are {names}", remedy="name at least one, each once")
+        raise _not_each_once([found.name for found in verdicts])
     who = np.asarray(models)
     parts = {model: np.flatnonzero(who == model).tolist() for model in dict.fromkeys(models)}
     proportions, agreed = {}, {}
@@ -212,7 +241,8 @@ def _read(options: FlaggedOptions) -> _Answers:
         if rows is not None:
             read.append((source, rows))
     problems.raise_any()
-    models = [model for source, rows in read for model in _models(source, rows, options)]
+    names = _file_names(options)
+    models = [model for source, rows in read for model in _models(names[source], rows, options)]
     frame = pl.concat([rows.inputs.select("text", "messages") for _, rows in read])
     columns = pl.concat([rows.columns for _, rows in read], how="diagonal_relaxed")
     if not len(frame):
@@ -220,10 +250,32 @@ def _read(options: FlaggedOptions) -> _Answers:
     return _Answers(inputs(frame), models, _groups(frame), columns)
 
 
-def _models(source: Path, rows: FileRows, options: FlaggedOptions) -> list[str]:
-    """Return who gave each answer."""
+def _file_names(options: FlaggedOptions) -> dict[Path, str]:
+    """Return what tells the files apart, each the model of its answers: of their paths as little as does it.
+
+    Raises:
+        UsageError: a file is given twice.
+    """
+    paths = {source: source.absolute() for source in options.sources}
+    if len({path.resolve() for path in paths}) < len(options.sources):
+        names = ", ".join(str(source) for source in options.sources)
+        raise UsageError(f"the files are {names}", remedy="give each once")
+    if len(paths) == 1:
+        return dict.fromkeys(paths, ALL)
+    stems = {source: path.stem for source, path in paths.items()}
+    if len(set(stems.values())) == len(paths):
+        return stems
+    for last in range(1, max(len(path.parts) for path in paths.values()) + 1):
+        told = {source: "/".join(path.parts[-last:]) for source, path in paths.items()}
+        if len(set(told.values())) == len(paths):
+            break
+    return told
+
+
+def _models(name: str, rows: FileRows, options: FlaggedOptions) -> list[str]:
+    """Return who gave each answer; without a column of that, the file's name."""
     if options.model_column is None:
-        return [source.stem if len(options.sources) > 1 else ALL] * len(rows)
+        return [name] * len(rows)
     require_column(options.model_column, rows.columns.columns, rows.name, "--model-column")
     given = rows.columns.get_column(options.model_column).to_list()
     for place, value in enumerate(given):

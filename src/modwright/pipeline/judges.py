@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from modwright.artifact import MANIFEST
 from modwright.data.columnar import pl
 from modwright.errors import DataError, NotFoundError, UsageError, nearest
 from modwright.evaluation.thresholds import flags
+from modwright.pipeline.against.answers import Other
 from modwright.pipeline.against.local import CHUNK
 from modwright.pipeline.against.specs import AgainstOptions, is_remote, open_other
 from modwright.pipeline.against.wire import WireOptions
@@ -25,6 +27,11 @@ _YES = frozenset({"1", "true", "yes", "flagged", "harmful", "unsafe"})
 _NO = frozenset({"0", "false", "no", "unflagged", "not flagged", "unharmful", "harmless", "safe"})
 _HALF = 0.5
 _SHOWN = 12
+#: Characters of a word that a complaint repeats.
+_LONGEST = 200
+
+#: Told who judges, how many of how many answers are judged.
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,7 @@ class JudgeOptions:
 
     Attributes:
         operating_point: of artifacts.
-        target: of artifacts, whose flags count; None counts those of every target.
+        target: of artifacts, whose flags count; None counts those of every target that may flag nothing.
         wire: for those over HTTP.
         labels: what those over HTTP are asked for; a text is flagged where one of them holds.
     """
@@ -60,15 +67,30 @@ class Verdicts:
     failures: Mapping[str, int] = field(default_factory=dict)
 
 
-def judge(
-    spec: str,
-    inputs: Sequence[Input],
-    columns: pl.DataFrame,
-    settings: Settings,
-    options: JudgeOptions,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> Verdicts:
-    """Let a judge say of every answer whether it is flagged.
+class Judge(Protocol):
+    """One who says of answers whether they are flagged; ready, and asked nothing yet.
+
+    Attributes:
+        name: what the tables call it; may be set until it is asked.
+    """
+
+    name: str
+
+    def verdicts(self, inputs: Sequence[Input], progress: Progress | None = None) -> Verdicts:
+        """Judge N answers.
+
+        Raises:
+            UsageError: it judges none of the labels it was asked for.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
+
+def open_judge(spec: str, columns: pl.DataFrame, settings: Settings, options: JudgeOptions) -> Judge:
+    """Return the judge that a word stands for, once all is known to be there that it needs.
 
     Args:
         spec: the folder of an artifact; `COLUMN`, whose values are yes or no or a number (flagged above one half);
@@ -76,83 +98,147 @@ def judge(
         columns: the file's other columns, (N,) each.
 
     Raises:
-        UsageError, NotFoundError, DataError: there is no such judge, or its column says neither yes nor no.
+        UsageError, NotFoundError, SchemaError, DataError: there is no such judge, it has nothing to flag, or its column
+            says neither yes nor no.
+        ArtifactError: an artifact that cannot be loaded.
+        MissingExtraError: httpx is not installed.
     """
     if is_remote(spec):
-        return _remote(spec, inputs, settings, options, progress)
-    if (Path(spec) / MANIFEST).is_file():
-        return _artifact(Path(spec), inputs, settings, options, progress)
+        return _Remote.of(spec, settings, options)
+    if _is_artifact(spec):
+        return _Artifact.of(Path(spec), settings, options)
     name, equals, values = spec.partition("=")
     if spec in columns.columns:  # a column may have '=' in its name
         name, equals = spec, ""
     if name not in columns.columns:
         raise NotFoundError(
-            f"'{name}' is neither an artifact's folder nor a column",
+            f"'{name[:_LONGEST]}' is neither an artifact's folder nor a column",
             where="--judge",
-            remedy=nearest(name, columns.columns),
+            remedy=nearest(name[:_LONGEST], columns.columns),
         )
     series = columns.get_column(name)
-    return _listed(name, series, values) if equals else _plain(name, series)
+    return _Column(name, *(_listed(name, series, values) if equals else _plain(name, series)))
 
 
-def _artifact(
-    folder: Path,
-    inputs: Sequence[Input],
-    settings: Settings,
-    options: JudgeOptions,
-    progress: Callable[[str, int, int], None] | None,
-) -> Verdicts:
-    engine = Engine.load(folder, threads=settings.threads, bulk=True)
-    point = engine.operating_point(options.operating_point)
-    targets = [engine.schema.target(options.target)] if options.target else list(engine.schema)
-    name, parts = folder.resolve().name, []
-    for begin in range(0, len(inputs), CHUNK):
-        scores = engine.calibrated(inputs[begin : begin + CHUNK]).values
-        flagged = [
-            flags(target, scores[target.name], point.thresholds[target.name]).any(axis=1)
-            for target in targets
-        ]
-        parts.append(np.any(flagged, axis=0))
-        if progress is not None:
-            progress(name, min(begin + CHUNK, len(inputs)), len(inputs))
-    asked = ", ".join(target.name for target in targets)
-    what = (
-        f"artifact {engine.id[:16]}: any flag of {asked} at the operating point '{options.operating_point}'"
-    )
-    return Verdicts(name, what, np.concatenate(parts).astype(np.float64))
-
-
-def _remote(
-    spec: str,
-    inputs: Sequence[Input],
-    settings: Settings,
-    options: JudgeOptions,
-    progress: Callable[[str, int, int], None] | None,
-) -> Verdicts:
-    schema = HARMFUL
-    if options.labels:
-        schema = Schema((Target.create("moderation", TargetKind.MULTI_LABEL, options.labels),))
-    other = open_other(spec, schema, settings, AgainstOptions(options.wire))
+def _is_artifact(spec: str) -> bool:
     try:
-        told = None if progress is None else lambda done, total: progress(other.name, done, total)
-        answers = other.answer(inputs, told)
-    finally:
-        other.close()
-    target = next(iter(schema))
-    covered = answers.covered[target.name]
-    if not covered.any() and not answers.failed.all():
-        raise UsageError(
-            f"{other.name} judges none of {', '.join(target.labels)}",
-            where="--judge",
-            remedy="name its labels with --judge-label",
-        )
-    flagged = answers.flags[target.name].any(axis=1).astype(np.float64)
-    what = f"{other.what}: any of {', '.join(target.flaggable)}"
-    return Verdicts(other.name, what, np.where(answers.failed, np.nan, flagged), answers.counted)
+        return (Path(spec) / MANIFEST).is_file()
+    except (OSError, ValueError):  # longer than a name can be
+        return False
 
 
-def _listed(name: str, series: pl.Series, given: str) -> Verdicts:
-    """Read a column of which some values mean flagged; an empty cell is unknown."""
+@dataclass(slots=True)
+class _Column:
+    """A column of the file.
+
+    Attributes:
+        flagged: (N,) 1 flagged, 0 not, NaN unknown.
+    """
+
+    name: str
+    what: str
+    flagged: FloatArray
+
+    def verdicts(self, inputs: Sequence[Input], progress: Progress | None = None) -> Verdicts:
+        return Verdicts(self.name, self.what, self.flagged)
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass(slots=True)
+class _Artifact:
+    """A model of our own.
+
+    Attributes:
+        targets: those whose flags count.
+    """
+
+    name: str
+    engine: Engine
+    targets: Sequence[Target]
+    operating_point: str
+
+    @classmethod
+    def of(cls, folder: Path, settings: Settings, options: JudgeOptions) -> _Artifact:
+        engine = Engine.load(folder, threads=settings.threads, bulk=True)
+        engine.operating_point(options.operating_point)
+        named = [engine.schema.target(options.target)] if options.target else list(engine.schema)
+        targets = [target for target in named if target.asks_for_flag]
+        if not targets:
+            names = " and ".join(f"'{target.name}'" for target in named)
+            raise UsageError(
+                f"{names} of {folder}: every text gets one of the labels, and none says that nothing is wrong",
+                where="--judge",
+                remedy="name a target that may flag nothing with --target, or another judge",
+            )
+        return cls(folder.resolve().name, engine, targets, options.operating_point)
+
+    def verdicts(self, inputs: Sequence[Input], progress: Progress | None = None) -> Verdicts:
+        point, parts = self.engine.operating_point(self.operating_point), []
+        for begin in range(0, len(inputs), CHUNK):
+            scores = self.engine.calibrated(inputs[begin : begin + CHUNK]).values
+            flagged = [
+                flags(target, scores[target.name], point.thresholds[target.name]).any(axis=1)
+                for target in self.targets
+            ]
+            parts.append(np.any(flagged, axis=0))
+            if progress is not None:
+                progress(self.name, min(begin + CHUNK, len(inputs)), len(inputs))
+        asked = ", ".join(target.name for target in self.targets)
+        what = f"artifact {self.engine.id[:16]}: any flag of {asked} at the operating point '{self.operating_point}'"
+        return Verdicts(self.name, what, np.concatenate(parts).astype(np.float64))
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass(slots=True)
+class _Remote:
+    """A server, or a prompted LLM."""
+
+    name: str
+    other: Other
+    target: Target
+
+    @classmethod
+    def of(cls, spec: str, settings: Settings, options: JudgeOptions) -> _Remote:
+        schema = HARMFUL
+        if options.labels:
+            schema = Schema((Target.create("moderation", TargetKind.MULTI_LABEL, options.labels),))
+        target = next(iter(schema))
+        if not target.asks_for_flag:
+            raise UsageError(
+                f"{', '.join(target.labels)} is never flagged", where="--judge-label", remedy="name another"
+            )
+        other = open_other(spec, schema, settings, AgainstOptions(options.wire))
+        return cls(other.name, other, target)
+
+    def verdicts(self, inputs: Sequence[Input], progress: Progress | None = None) -> Verdicts:
+        told = None if progress is None else lambda done, total: progress(self.name, done, total)
+        answers = self.other.answer(inputs, told)
+        asked = self.target.flaggable
+        judged = answers.covered[self.target.name]
+        known = asked if answers.failed.all() else [one for one in asked if judged[self.target.index(one)]]
+        if not known:
+            raise UsageError(
+                f"{self.name} judges none of {', '.join(asked)}",
+                where="--judge",
+                remedy="name its labels with --judge-label",
+            )
+        columns = [self.target.index(label) for label in known]
+        flagged = answers.flags[self.target.name][:, columns].any(axis=1).astype(np.float64)
+        what = f"{self.other.what}: any of {', '.join(known)}"
+        if unknown := [label for label in asked if label not in known]:
+            what += f"; does not judge {', '.join(unknown)}"
+        return Verdicts(self.name, what, np.where(answers.failed, np.nan, flagged), answers.counted)
+
+    def close(self) -> None:
+        self.other.close()
+
+
+def _listed(name: str, series: pl.Series, given: str) -> tuple[str, FloatArray]:
+    """Read a column of which some values mean flagged: what it means and (N,) verdicts; an empty cell is unknown."""
     flagging = [value.strip() for value in given.split(",")]
     texts = _texts(series)
     found = {text for text in texts if text is not None}
@@ -162,19 +248,19 @@ def _listed(name: str, series: pl.Series, given: str) -> Verdicts:
                 f"no row says '{value}'", field=name, remedy=nearest(value, sorted(found)[:_SHOWN])
             )
     verdicts = [np.nan if text is None else float(text in flagging) for text in texts]
-    return Verdicts(name, f"column: {', '.join(flagging)}", np.array(verdicts))
+    return f"column: {', '.join(flagging)}", np.array(verdicts)
 
 
-def _plain(name: str, series: pl.Series) -> Verdicts:
-    """Read a column of yes and no, or of numbers; an empty cell is unknown."""
+def _plain(name: str, series: pl.Series) -> tuple[str, FloatArray]:
+    """Read a column of yes and no, or of numbers: what it means and (N,) verdicts; an empty cell is unknown."""
     if series.dtype.is_numeric():
         values = series.cast(pl.Float64).fill_null(np.nan).to_numpy()
-        return Verdicts(name, "column: above 0.5", np.where(np.isnan(values), np.nan, values > _HALF))
+        return "column: above 0.5", np.where(np.isnan(values), np.nan, values > _HALF)
     texts = [None if text is None else text.casefold() for text in _texts(series)]
     found = {text for text in texts if text is not None}
     if found <= _YES | _NO:
         verdicts = [np.nan if text is None else float(text in _YES) for text in texts]
-        return Verdicts(name, "column: yes or no", np.array(verdicts))
+        return "column: yes or no", np.array(verdicts)
     numbers = [_number(text) for text in texts]
     if any(number is None for number in numbers):
         shown = ", ".join(sorted(found)[:_SHOWN]) + ("…" if len(found) > _SHOWN else "")
@@ -184,7 +270,7 @@ def _plain(name: str, series: pl.Series) -> Verdicts:
             remedy=f"say which mean flagged: --judge '{name}=VALUE,VALUE'",
         )
     values = np.array(numbers, dtype=np.float64)
-    return Verdicts(name, "column: above 0.5", np.where(np.isnan(values), np.nan, values > _HALF))
+    return "column: above 0.5", np.where(np.isnan(values), np.nan, values > _HALF)
 
 
 def _texts(series: pl.Series) -> list[str | None]:
