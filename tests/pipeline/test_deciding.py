@@ -145,7 +145,8 @@ def test_rows_that_prove_or_taught_it_are_refused(trained, dataset, others, tmp_
     before = read_artifact(trained.folder)
     for place, inside in enumerate(("model/x", "new/../model")):
         refused(
-            trained, others, tmp_path / f"in-{place}", new_home, UsageError, "inside the artifact", out=trained.folder / inside, replace=True
+            trained, others, tmp_path / f"in-{place}", new_home, UsageError, "inside the artifact",
+            out=trained.folder / inside, replace=True
         )  # fmt: skip
     assert read_artifact(trained.folder) == before
 

@@ -36,6 +36,11 @@ _CJK_SIGNS = "！（），：；？～"  # what Chinese and Japanese punctuate w
 _KANA_MARKS = "\uff9e\uff9f"
 _OVERLAYS = re.compile("[\u0334-\u0338\u20d2\u20d3\u20d8-\u20dc\u20e5\u20e6\u20ea\u20eb]")
 _MOST_MARKS = 2
+#: Marks in a row beyond these are dropped before anything sorts them, which takes the square of their number: no language
+#: writes as many (UAX #15, stream-safe text format).
+_MOST_SORTED = 30
+#: Korean letters by themselves, which are not the parts of a syllable that NFKC takes them for, and narrow forms of them.
+_JAMO, _NARROW_JAMO = re.compile("[\u3131-\u318e]"), re.compile("[\uffa1-\uffdc]")
 #: Longer clusters are worked out each time: who writes them writes many.
 _MOST_CACHED = 8
 #: Letters in black circles and squares, which Unicode does not take for forms of letters.
@@ -111,8 +116,8 @@ def _cluster_end(text: str, end: int) -> int:
 
 @functools.lru_cache(maxsize=8192)
 def _plain(cluster: str) -> str:
-    composed = unicodedata.normalize("NFC", "".join(map(_usual, cluster)))
-    composed = _OVERLAYS.sub("", composed)
+    usual = _without_piles("".join(map(_usual, cluster)))
+    composed = _OVERLAYS.sub("", unicodedata.normalize("NFC", usual))
     marks, kept = 0, []
     for character in composed:
         marks = marks + 1 if unicodedata.category(character) == "Mn" else 0
@@ -121,10 +126,26 @@ def _plain(cluster: str) -> str:
     return "".join(kept)
 
 
+def _without_piles(text: str) -> str:
+    """Return a text without the marks of a row beyond `_MOST_SORTED`."""
+    if len(text) <= _MOST_SORTED:
+        return text
+    row, kept = 0, []
+    for character in text:
+        row = row + 1 if unicodedata.combining(character) else 0
+        if row <= _MOST_SORTED:
+            kept.append(character)
+    return "".join(kept)
+
+
 def _usual(character: str) -> str:
     """Return a character in its usual form."""
     if unicodedata.category(character) == "Zs":
         return " "
+    if _JAMO.match(character):
+        return character
+    if _NARROW_JAMO.match(character):
+        return chr(int(unicodedata.decomposition(character).split()[-1] or "0", 16))
     form = unicodedata.decomposition(character).partition(" ")[0]
     if form not in _FORMS or character in _SAYS_SOMETHING or character in _CJK_SIGNS:
         return character

@@ -10,10 +10,12 @@ from modwright.models.edits import Edit, script
 #: One letter, or a sign that stands for one, alone between two of the same separator.
 _CELL = r"[^\W\d_]|[013457@$]"
 _SPACED = re.compile(rf"(?<![\w@$])(?:{_CELL})(?: (?:{_CELL})){{3,}}(?![\w@$])")
+#: A run of cells as long as it goes; whether it ends there is asked afterwards, so that nobody looks at it twice.
 _DOTTED = re.compile(
-    rf"(?<![\w@$])(?:{_CELL})(?:([._\-·•|~+,/])(?:{_CELL})(?:\1(?:{_CELL}))+(?!\1?[\w@$])"
-    rf"|(?:\*(?:{_CELL})){{3,}}(?!\*?[\w@$]))"  # fewer stars may stand for letters
+    rf"(?<![\w@$])(?:{_CELL})(?:([._\-·•|~+,/])(?:{_CELL})(?:\1(?:{_CELL}))+"
+    rf"|(?:\*(?:{_CELL})){{3,}})"  # fewer stars may stand for letters
 )
+_IN_WORD = re.compile(r"[\w@$]")
 _LEAST_LETTERS = 0.6
 #: One-letter words, which are none of the letters of a longer word that comes after them.
 _ONE_LETTER_WORDS = frozenset("aAI")
@@ -44,7 +46,7 @@ def spacing(text: str) -> Iterator[Edit]:
     With spaces and stars from four letters on, with other signs from three; a leading "a" or "I" stays a word of its own
     before four.
     """
-    found = [*_SPACED.finditer(text), *_DOTTED.finditer(text)]
+    found = [*_SPACED.finditer(text), *_dotted(text)]
     end = 0
     for run in sorted(found, key=re.Match.start):
         begin, cells = run.start(), run[0][::2]
@@ -54,6 +56,17 @@ def spacing(text: str) -> Iterator[Edit]:
             begin, cells = begin + 2, cells[1:]
         end = run.end()
         yield Edit(begin, end, cells)
+
+
+def _dotted(text: str) -> Iterator[re.Match[str]]:
+    """Yield runs with other signs between them than spaces that no letter, nor the sign and one more, goes on."""
+    at = 0
+    while run := _DOTTED.search(text, at):
+        sign, after = run[0][1], text[run.end() : run.end() + 2]
+        goes_on = _IN_WORD.match(after) or (after[:1] == sign and _IN_WORD.match(after, 1))
+        if not goes_on:
+            yield run
+        at = run.end() - 1 if goes_on else run.end()  # its last cell may be the first of another sign's
 
 
 def leetspeak(text: str) -> Iterator[Edit]:

@@ -16,6 +16,7 @@ from modwright.models.edits import Edit, script
 _WORD = re.compile(r"[^\W_]+")
 _LATIN, _CYRILLIC, _GREEK = "LATIN", "CYRILLIC", "GREEK"
 _LEAST_LETTERS = 3
+_LEAST_APART = 3
 
 #: Latin letter to the letters of other scripts that cannot be told from it.
 _SAME = {
@@ -57,20 +58,35 @@ def lookalikes(text: str) -> Iterator[Edit]:
     """Yield letters that are of another script than their word, as that script's own.
 
     A word of several scripts is one of the text's script where all its letters have a twin there, else of whichever script
-    they all have one in; a word that fits none stays. A word of look-alikes alone is Latin in a text otherwise Latin.
+    they all have one in; a word that fits none stays. A word of look-alikes alone is Latin in a text otherwise Latin; one
+    letter alone is what it is (the alpha of "the α particle"), unless it stands among letters set apart.
     """
     if text.isascii():
         return
     words = [(found.start(), found[0]) for found in _WORD.finditer(text)]
     main, seen = _scripts_of([word for _, word in words])
-    for begin, word in words:
-        if word.isascii():
+    for number, (begin, word) in enumerate(words):
+        if word.isascii() or (len(word) == 1 and word not in _PLAIN and not _set_apart(words, number)):
             continue
         table = _twins(word, main, seen)
         for place, letter in enumerate(word):
             plain = table.get(letter) or _PLAIN.get(letter, letter)
             if plain != letter:
                 yield Edit(begin + place, begin + place + 1, plain)
+
+
+def _set_apart(words: Sequence[tuple[int, str]], number: int) -> bool:
+    """Say whether a word of one letter stands among others with one character between each, three of them at least."""
+    first, last = number, number
+    while first > max(0, number - _LEAST_APART + 1) and _beside(words[first - 1], words[first]):
+        first -= 1
+    while last < min(len(words), number + _LEAST_APART) - 1 and _beside(words[last], words[last + 1]):
+        last += 1
+    return last - first + 1 >= _LEAST_APART
+
+
+def _beside(one: tuple[int, str], other: tuple[int, str]) -> bool:
+    return len(one[1]) == len(other[1]) == 1 and other[0] - one[0] == 2
 
 
 def _scripts(word: str) -> set[str]:

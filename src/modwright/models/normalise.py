@@ -141,13 +141,12 @@ class Normaliser:
 
 def _moved(begins: IntArray, ends: IntArray, edits: Sequence[Edit]) -> tuple[IntArray, IntArray]:
     """Return (n',) where the characters of the edited text begin and end in the original."""
-    parts: list[tuple[IntArray, IntArray]] = []
-    at = 0
-    for edit in edits:
-        parts.append((begins[at : edit.begin], ends[at : edit.begin]))
-        if edit.begin < edit.end:
-            size = len(edit.text)
-            parts.append((np.full(size, begins[edit.begin]), np.full(size, ends[edit.end - 1])))
-        at = edit.end
-    parts.append((begins[at:], ends[at:]))
-    return np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts])
+    from_, to, size = np.asarray([(edit.begin, edit.end, len(edit.text)) for edit in edits]).T
+    bounds = np.zeros(len(begins) + 1, dtype=np.int64)
+    bounds[from_] += 1
+    bounds[to] -= 1
+    times = 1 - np.cumsum(bounds[:-1])  # how often each character's place stands in the edited text
+    times[from_] = size
+    last = ends.copy()
+    last[from_] = ends[to - 1]
+    return np.repeat(begins, times), np.repeat(last, times)
