@@ -10,6 +10,7 @@ from sklearn.metrics import precision_score, recall_score
 
 from modwright.errors import SchemaError, UsageError
 from modwright.evaluation.cells import resampled_totals
+from modwright.evaluation.choosing import Column, Draw
 from modwright.evaluation.cuts import NEVER, best_cut
 from modwright.evaluation.objectives import Aim, Objective
 from modwright.evaluation.operating_points import Reached
@@ -53,7 +54,7 @@ def test_every_name_gets_its_thresholds_and_its_words():
         assert (point.name, point.aim, point.objective) == (name, OBJECTIVES[name], OBJECTIVES[name].words)
         assert list(point.thresholds["moderation"]) == list(point.found["moderation"]) == ["insult", "threat"]
         assert point.thresholds["tone"] == {}
-        assert point.shared == {"moderation": ("threat",)}
+        assert point.shared == ({} if point.aim.aim.is_bound else {"moderation": ("threat",)})
 
 
 def test_a_bound_is_cut_exactly_where_the_rows_meet_it():
@@ -84,17 +85,24 @@ def test_the_default_is_still_the_best_f1_of_before():
     assert (point.thresholds, point.shared) == (plain.thresholds, plain.shared)
 
 
-def test_few_positives_are_drawn_towards_the_shared_threshold_whatever_the_objective():
+def column_choice(aim, scores, labels):
+    column = Column(scores, labels > 0.5, np.ones(len(scores)), None)
+    return Draw(0, 20).chosen({"x": aim}, column, None)["x"].threshold
+
+
+def test_few_positives_are_drawn_towards_the_shared_threshold_where_the_best_is_asked_for():
     scores, labels = rows()
     pooled = [
         np.concatenate([of_label(part, "insult"), of_label(part, "threat")]) for part in (scores, labels)
     ]
-    points = choose_points({"strict": STRICT, "lenient": LENIENT}, SCHEMA, scores, labels, resamples=20)
+    points = choose_points(OBJECTIVES, SCHEMA, scores, labels, resamples=20)
     for point in points.values():
-        merit = point.aim.merit()
-        own, _ = best_cut(merit, of_label(scores, "threat"), of_label(labels, "threat") > 0.5)
-        common, _ = best_cut(merit, pooled[0], pooled[1] > 0.5)
-        assert point.thresholds["moderation"]["threat"] == pytest.approx(0.3 * own + 0.7 * common)
+        own, common = (
+            column_choice(point.aim, *some)
+            for some in ((of_label(scores, "threat"), of_label(labels, "threat")), pooled)
+        )
+        expected = own if point.aim.aim.is_bound else 0.3 * own + 0.7 * common
+        assert point.thresholds["moderation"]["threat"] == pytest.approx(expected)
 
 
 def test_what_no_cut_reaches_is_said_and_never_flagged():
@@ -114,7 +122,8 @@ def test_a_label_without_known_rows_is_unmet_at_a_bound_and_says_nothing_else():
     labels["moderation"][:, 2] = np.nan
     points = choose_points(OBJECTIVES, SCHEMA, scores, labels, resamples=20)
     for point in points.values():
-        assert 0 < point.thresholds["moderation"]["threat"] < 1
+        threshold = point.thresholds["moderation"]["threat"]
+        assert threshold == NEVER if point.aim.aim.is_bound else 0 < threshold < 1
         assert point.found["moderation"]["threat"].value == Interval(None, None, None, 0)
     assert points["default"].unmet == {}
     assert points["strict"].unmet == {"moderation": ("threat",)}

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from modwright.errors import SchemaError
+from modwright.evaluation.cuts import NEVER, Ranking, f1_merit, ranked_counts, resampled_thresholds
+from modwright.evaluation.objectives import Aim, Objective
 from modwright.evaluation.thresholds import (
     BEST_F1,
     OperatingPoint,
-    best_f1_bagged,
+    choose_points,
     choose_thresholds,
     flags,
 )
@@ -34,6 +36,12 @@ def rows(n=400, seed=0):
     return scores, labels
 
 
+def bagged(scores, positives):
+    counts = ranked_counts(len(scores), 0, 200)
+    (found,) = resampled_thresholds([f1_merit], Ranking.of(scores), positives, np.ones(len(scores)), counts)
+    return float(np.nanmean(found))
+
+
 def test_every_flaggable_label_gets_a_threshold_and_single_label_targets_none():
     point = choose_thresholds(SCHEMA, *rows())
     assert (point.name, point.objective) == ("default", BEST_F1)
@@ -44,15 +52,15 @@ def test_every_flaggable_label_gets_a_threshold_and_single_label_targets_none():
 
 def test_a_label_with_evidence_has_its_own_bagged_threshold():
     scores, labels = rows()
-    own, _ = best_f1_bagged(scores["moderation"][:, 0], labels["moderation"][:, 0] > 0.5)
+    own = bagged(scores["moderation"][:, 0], labels["moderation"][:, 0] > 0.5)
     assert choose_thresholds(SCHEMA, scores, labels).thresholds["moderation"]["insult"] == own
 
 
 def test_few_positives_are_drawn_towards_the_shared_threshold():
     scores, labels = rows()
     pooled = [np.concatenate([part["moderation"][:, i] for i in (0, 2)]) for part in (scores, labels)]
-    common, _ = best_f1_bagged(pooled[0], pooled[1] > 0.5)
-    own, _ = best_f1_bagged(scores["moderation"][:, 2], labels["moderation"][:, 2] > 0.5)
+    common = bagged(pooled[0], pooled[1] > 0.5)
+    own = bagged(scores["moderation"][:, 2], labels["moderation"][:, 2] > 0.5)
     found = choose_thresholds(SCHEMA, scores, labels).thresholds["moderation"]["threat"]
     assert found == pytest.approx(0.3 * own + 0.7 * common)
 
@@ -67,6 +75,49 @@ def test_a_label_without_positives_or_known_rows_takes_the_shared_threshold():
     labels["moderation"][:] = np.nan
     point = choose_thresholds(SCHEMA, scores, labels)
     assert point.thresholds["moderation"] == {"insult": 0.5, "threat": 0.5}
+
+
+BOUNDS = {
+    "precision": Objective(Aim.PRECISION, 0.9),
+    "recall": Objective(Aim.RECALL, 0.9),
+    "alarms": Objective(Aim.FALSE_POSITIVE_RATE, 0.01),
+}
+
+
+def test_a_bound_that_nothing_is_known_of_flags_nothing_and_is_named():
+    for empty in (0.0, 1.0, np.nan):
+        scores, labels = rows()
+        labels["moderation"][:, 2] = empty
+        for point in choose_points(BOUNDS, SCHEMA, scores, labels).values():
+            assert point.thresholds["moderation"]["threat"] == NEVER, point.name
+            assert "threat" in point.unmet["moderation"], point.name
+            assert point.shared == {}
+
+
+def test_a_bound_with_few_positives_is_kept_by_its_own_rows_or_given_up():
+    """Three positives of random scores: what other labels can promise says nothing of this one."""
+    scores, labels = rows()
+    points = choose_points(BOUNDS, SCHEMA, scores, labels)
+    assert points["precision"].thresholds["moderation"]["threat"] == NEVER
+    assert points["precision"].unmet == {"moderation": ("threat",)}
+    lowest = scores["moderation"][:3, 2].min()
+    assert points["recall"].thresholds["moderation"]["threat"] <= lowest
+    flagged = scores["moderation"][3:, 2] >= points["alarms"].thresholds["moderation"]["threat"]
+    assert flagged.mean() <= 0.01
+    assert points["alarms"].unmet == {}
+
+
+def test_a_label_that_meets_a_bound_is_not_moved_by_one_that_cannot():
+    scores, labels = rows()
+    few = labels["moderation"][:, 0].copy()
+    few[np.flatnonzero(few)[5:]] = 0  # five positives
+    labels["moderation"][:, 0] = few
+    scores["moderation"][few == 1, 0] = np.linspace(0.95, 0.99, 5)
+    scores["moderation"][few == 0, 0] *= 0.5
+    point = choose_points(BOUNDS, SCHEMA, scores, labels)["precision"]
+    assert 0.5 < point.thresholds["moderation"]["insult"] < 0.96
+    assert point.found["moderation"]["insult"].value.value == 1
+    assert point.unmet == {"moderation": ("threat",)}
 
 
 def test_soft_labels_follow_the_schemas_rule():

@@ -121,38 +121,6 @@ def best_f1(
     return best_cut(f1_merit, scores, positives, weights)
 
 
-def best_f1_bagged(
-    scores: FloatArray,
-    positives: BoolArray,
-    weights: FloatArray | None = None,
-    seed: int = SEED,
-    resamples: int = RESAMPLES,
-) -> tuple[float, float]:
-    """Return the mean of the best thresholds over bootstrap resamples, and the F1 of it on all rows.
-
-    The F1 curve is jagged and its highest tooth is partly luck; averaging finds the middle of the plateau,
-    which holds up better on rows not seen. Resamples without a positive say nothing and are left out; without
-    positives at all this is `best_f1`.
-
-    Args:
-        scores: (N,) probabilities.
-        positives: (N,)
-        weights: (N,) or None, as in `best_f1`; they multiply the resampled counts.
-        seed: of the resampling; the same seed and rows give the same threshold.
-        resamples: how many, at least 1.
-
-    Raises:
-        UsageError: as `best_f1`.
-    """
-    weights = _checked_weights(scores, positives, weights)
-    counts = ranked_counts(len(scores), seed, resamples)
-    found = resampled_thresholds([f1_merit], Ranking.of(scores), positives, weights, counts)[0]
-    if np.isnan(found).all():
-        return best_f1(scores, positives, weights)
-    threshold = float(np.nanmean(found))
-    return threshold, f1_at(scores >= threshold, positives, weights)
-
-
 def resampled_thresholds(
     merits: Sequence[Merit],
     ranking: Ranking,
@@ -161,6 +129,9 @@ def resampled_thresholds(
     counts: Iterable[FloatArray],
 ) -> list[FloatArray]:
     """Return for every merit the best threshold (R,) of each resample; NaN for one without a positive.
+
+    The curve of a merit is jagged and its highest tooth is partly luck; the mean over resamples finds the middle of the
+    plateau, which holds up better on rows not seen.
 
     Args:
         positives, weights: (N,) in the rows' own order.
@@ -181,12 +152,6 @@ def ranked_counts(rows: int, seed: int, resamples: int) -> Iterator[FloatArray]:
     rng, chunk = np.random.default_rng(seed), max(1, _CHUNK_COUNTS // rows)
     for begin in range(0, resamples, chunk):
         yield resampled_counts(rng, rows, min(chunk, resamples - begin))
-
-
-def f1_at(flagged: BoolArray, positives: BoolArray, weights: FloatArray) -> float:
-    """Return the F1 of flags (N,) against positives (N,), weighted; 0.0 where there is neither."""
-    divisor = float(weights @ flagged + weights @ positives)
-    return 2 * float(weights @ (flagged & positives)) / divisor if divisor else 0.0
 
 
 def resampled_counts(rng: np.random.Generator, rows: int, resamples: int) -> FloatArray:

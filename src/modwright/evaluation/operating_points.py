@@ -53,7 +53,7 @@ class OperatingPoint:
         thresholds: target to label to the score from which on it is flagged; ``{}`` for single-label targets,
             where the most probable label is flagged; negative labels have none.
         shared: target to the labels whose threshold was drawn towards the one the target's labels share,
-            because they have too few positives or negatives for one of their own.
+            because they have too few positives or negatives for one of their own; none where the aim is a bound.
         aim: the objective as data; None where thresholds were stated, not chosen.
         prevalence: target to label to the deployment prevalence that was stated for the choice.
         found: target to label to what its threshold reached.

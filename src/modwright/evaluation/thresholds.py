@@ -10,16 +10,15 @@ import numpy as np
 
 from modwright.errors import SchemaError, UsageError, nearest
 from modwright.evaluation.choosing import Chosen, Column, Draw
-from modwright.evaluation.cuts import NEVER, RESAMPLES, SEED, best_f1, best_f1_bagged
+from modwright.evaluation.cuts import NEVER, RESAMPLES, SEED, best_f1
 from modwright.evaluation.objectives import Aim, Objective
-from modwright.evaluation.operating_points import OperatingPoint
+from modwright.evaluation.operating_points import OperatingPoint, Reached
 from modwright.schema import BoolArray, FloatArray, Schema, Target, TargetKind
 
 __all__ = [
     "NEVER",
     "OperatingPoint",
     "best_f1",
-    "best_f1_bagged",
     "choose_points",
     "choose_thresholds",
     "flags",
@@ -28,8 +27,8 @@ __all__ = [
 #: Name and aim of the operating point that `choose_thresholds` gives.
 DEFAULT_NAME = "default"
 BEST_F1 = "best F1 out of fold"
-#: Below this many positives (or negatives) a label's own best threshold is mostly noise: it is drawn towards
-#: the shared one.
+#: Below this many positives (or negatives) a label's own threshold of best F-beta or least cost is mostly noise: it is
+#: drawn towards the shared one.
 FEW = 10
 #: The shared threshold where a target has no positive at all to choose one by.
 NO_EVIDENCE = 0.5
@@ -62,13 +61,14 @@ def choose_points(
 ) -> dict[str, OperatingPoint]:
     """Choose a threshold for every flaggable label of every multi-label target, for every named objective.
 
-    Best F-beta and least cost are averaged over bootstrap resamples (`cuts.best_f1_bagged` says why); a bound is
-    cut exactly where the rows meet it. Where no cut meets it, the label is never flagged at that point (`NEVER`) and
-    is named in `OperatingPoint.unmet`: a weaker promise is never put in its place.
+    Best F-beta and least cost are averaged over bootstrap resamples (`cuts.resampled_thresholds` says why); a bound is
+    cut exactly where the label's own rows meet it, however few. Where no cut meets it, or there are no positives or no
+    negatives to tell by, the label is never flagged at that point (`NEVER`) and is named in `OperatingPoint.unmet`: a
+    weaker promise is never put in its place.
 
-    A label with fewer than `FEW` positives or negatives gets a mean of its own threshold and the one its target's
-    labels share (the same objective with their rows pooled), its own counting by how near it is to `FEW`; with none
-    it gets the shared one. Whether a bound holds is told of the threshold it ends up with.
+    For best F-beta and least cost a label with fewer than `FEW` positives or negatives gets a mean of its own
+    threshold and the one its target's labels share (the same objective with their rows pooled), its own counting by how
+    near it is to `FEW`; with none it gets the shared one.
 
     Args:
         objectives: name of the operating point to what it is chosen for.
@@ -111,19 +111,39 @@ def _fill(
     """Give every point its thresholds of one target, and what they reach."""
     aims = {name: point.aim for name, point in points.items() if point.aim is not None}
     few = {label: found for label, column in columns.items() if (found := column.evidence) < FEW}
-    common = _shared(aims, columns, prevalence, draw) if few else dict.fromkeys(aims, NO_EVIDENCE)
+    best = {name: aim for name, aim in aims.items() if not aim.aim.is_bound}
+    common = _shared(best, columns, prevalence, draw) if few else dict.fromkeys(best, NO_EVIDENCE)
     for label, column in columns.items():
         stated = prevalence.get(label)
         share = min(few.get(label, FEW), FEW) / FEW
         chosen = draw.chosen(aims, column, stated) if share else {}
         for name, aim in aims.items():
-            own = chosen.get(name, Chosen(common[name], np.full(0, np.nan)))
-            moved = own.towards(common[name], share)
-            points[name].thresholds[target.name][label] = moved.threshold
-            points[name].found.setdefault(target.name, {})[label] = draw.reached(aim, column, stated, moved)
+            if name in best:
+                own = chosen.get(name, Chosen(common[name], np.full(0, np.nan)))
+                made = own.towards(common[name], share)
+                reached = draw.reached(aim, column, stated, made)
+            else:
+                made, reached = _bounded(aim, column, stated, chosen.get(name), draw)
+            points[name].thresholds[target.name][label] = made.threshold
+            points[name].found.setdefault(target.name, {})[label] = reached
     if few:
-        for point in points.values():
-            point.shared[target.name] = tuple(few)
+        for name in best:
+            points[name].shared[target.name] = tuple(few)
+
+
+def _bounded(
+    aim: Objective, column: Column, prevalence: float | None, own: Chosen | None, draw: Draw
+) -> tuple[Chosen, Reached]:
+    """Return the threshold at which the rows meet a bound, and what it reaches; `NEVER` where none does, or none is known.
+
+    A mean with any other threshold would keep nobody's promise.
+    """
+    if own is not None and own.threshold < NEVER:
+        reached = draw.reached(aim, column, prevalence, own)
+        if reached.met:
+            return own, reached
+    never = Chosen(NEVER, np.full(0, np.nan) if own is None else own.resampled)
+    return never, replace(draw.reached(aim, column, prevalence, never), met=False)
 
 
 def _columns(
