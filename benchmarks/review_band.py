@@ -129,7 +129,7 @@ class Tally:
 
     def add(self, rate: float, band: ReviewBand, scores: FloatArray, truth: FloatArray) -> None:
         """Add one split: calibrated scores (n, L) of rows that the band has not seen, truth (n, L) of 0, 1 or NaN."""
-        texts, labels = band.decide(self.target, scores)
+        texts, labels = band.decide(self.target, scores, {})
         self._loads.setdefault(rate, []).append(float(np.mean(texts == REVIEW)))
         for label, found in band.bands[self.target.name].items():
             if not found.promised:

@@ -59,7 +59,7 @@ def test_leaving_out_each_row_in_turn_keeps_the_promise_exactly(scores, positive
     for i, score in enumerate(scores):
         others = scores[:i] + scores[i + 1 :]
         found, _ = band_of(others, [positive] * len(others), promise)
-        errors += int(found.decide(ONE, np.array([[score]]))[0][0] == (PASS if positive else ACT))
+        errors += int(found.decide(ONE, np.array([[score]]), {})[0][0] == (PASS if positive else ACT))
     assert errors / len(scores) <= rate + 1e-9
 
 
@@ -71,7 +71,7 @@ def test_leaving_out_each_group_in_turn_keeps_the_promise_of_a_new_groups_text(g
         others = [(str(j), score) for j, group in enumerate(groups) if j != i for score in group]
         names, scores = zip(*others, strict=True)
         found, _ = band_of(scores, [positive] * len(scores), promise, groups=names)
-        codes = found.decide(ONE, np.array(held)[:, None])[0]
+        codes = found.decide(ONE, np.array(held)[:, None], {})[0]
         errors += float((codes == (PASS if positive else ACT)).mean())
     assert errors / len(groups) <= rate + 1e-9
 
@@ -83,7 +83,7 @@ def test_both_promises_hold_together_whatever_cut_is_preferred(rows, misses, wro
     for i, (score, positive) in enumerate(rows):
         scores, positives = zip(*(rows[:i] + rows[i + 1 :]), strict=True)
         found, _ = band_of(scores, positives, promise, prefer={"m": {"insult": prefer}})
-        code = found.decide(ONE, np.array([[score]]))[0][0]
+        code = found.decide(ONE, np.array([[score]]), {})[0][0]
         errors[positive].append(code == (PASS if positive else ACT))
     for positive, rate in ((True, misses), (False, wrong)):
         assert not errors[positive] or np.mean(errors[positive]) <= rate + 1e-9
@@ -106,7 +106,7 @@ def single_errors(target, is_wrong, promise, groups):
             groups=None if groups is None else [str(one) for one in units[kept]],
             resamples=0,
         )
-        texts, _ = found.decide(target, scores[held])
+        texts, _ = found.decide(target, scores[held], {})
         for code, row, true in zip(texts, scores[held], truth[held], strict=True):
             wrong[true].append(is_wrong(code, row, true))
     return [np.mean(wrong[label]) for label in range(3)]
@@ -139,7 +139,7 @@ def test_cuts_are_the_order_statistics_of_theory():
 def test_verdicts_at_the_cuts():
     _, band = band_of([0.3, 0.9], [True, False], Promise(0.5, 0.5))
     band = ReviewBand(Promise(0.5, 0.5), {"m": {"insult": replace(band, low=0.3, high=0.6)}}, {}, {})
-    texts, labels = band.decide(ONE, np.array([[0.29], [0.3], [0.59], [0.6]]))
+    texts, labels = band.decide(ONE, np.array([[0.29], [0.3], [0.59], [0.6]]), {})
     assert [Verdict.of(code) for code in texts] == ["pass", "review", "review", "act"]
     assert labels[:, 0].tolist() == texts.tolist()
     assert Verdict.of(LEFT_OUT) is None
@@ -166,7 +166,7 @@ def test_what_cannot_be_promised_is_said_and_never_decided():
         assert band.low == 0.0
         assert band.high < 1
         assert band.note == "5 with the label, 19 are needed to promise that at most 0.05 of them passes"
-        texts, labels = found.decide(ONE, np.array([[0.0], [0.5], [1.0]]))
+        texts, labels = found.decide(ONE, np.array([[0.0], [0.5], [1.0]]), {})
         assert labels[:, 0].tolist() == [between, between, ACT]
         assert texts.tolist() == [REVIEW, REVIEW, ACT]  # where no label says anything, a person decides
     _, band = band_of([0.1] * 3, [False] * 3, Promise(0.5, 0.05))
@@ -190,13 +190,13 @@ def test_a_rare_label_left_out_lets_the_others_decide():
     labels[:, 2] = np.arange(400) < 3
     promise = Promise(0.1, 0.1, TooFew.LEAVE_OUT)
     found = fit_review(Schema((TWO,)), {"m": scores}, {"m": labels}, promise, resamples=0)
-    texts, verdicts = found.decide(TWO, scores)
+    texts, verdicts = found.decide(TWO, scores, {})
     assert set(found.bands["m"]) == {"insult", "threat"}
     assert (verdicts[:, 1] == LEFT_OUT).all()  # a negative label judges nothing
     assert PASS in texts
     assert not np.isin(verdicts[:, 2], [PASS, REVIEW]).any()
     everything = replace(found, promise=replace(promise, too_few=TooFew.REVIEW))
-    assert PASS not in everything.decide(TWO, scores)[0]
+    assert PASS not in everything.decide(TWO, scores, {})[0]
 
 
 def test_the_text_takes_the_gravest_verdict():
@@ -206,15 +206,15 @@ def test_the_text_takes_the_gravest_verdict():
     }
     found = ReviewBand(Promise(0.1, 0.1), {"m": bands}, {}, {})
     scores = np.array([[0.1, 1, 0.1], [0.3, 1, 0.1], [0.3, 1, 0.7], [0.9, 1, 0.5]])
-    assert found.decide(TWO, scores)[0].tolist() == [PASS, REVIEW, ACT, ACT]
-    assert found.decide(TWO, scores[:0])[0].shape == (0,)
+    assert found.decide(TWO, scores, {})[0].tolist() == [PASS, REVIEW, ACT, ACT]
+    assert found.decide(TWO, scores[:0], {})[0].shape == (0,)
 
 
 def test_a_target_with_negative_labels_is_decided_by_the_probability_of_action():
     band = LabelBand(0.3, 0.75, "", 50, 50, None)
     found = ReviewBand(Promise(0.1, 0.1), {"tone": dict.fromkeys(TONE.labels, band)}, {}, {})
     scores = np.array([[0.71, 0.2, 0.09], [0.7, 0.1, 0.2], [0.26, 0.7, 0.04], [0.25, 0.3, 0.45]])
-    texts, labels = found.decide(TONE, scores)
+    texts, labels = found.decide(TONE, scores, {})
     assert texts.tolist() == [PASS, REVIEW, REVIEW, ACT]
     assert labels.tolist() == [
         [PASS, LEFT_OUT, LEFT_OUT],
@@ -232,7 +232,7 @@ def test_a_target_without_negative_labels_is_decided_where_no_other_label_reache
     }
     found = ReviewBand(Promise(0.1, 0.1), {"topic": bands}, {}, {})
     scores = np.array([[0.9, 0.1, 0.0], [0.3, 0.6, 0.1], [0.15, 0.8, 0.05], [0.1, 0.1, 0.8], [0.5, 0.3, 0.2]])
-    texts, labels = found.decide(TOPIC, scores)
+    texts, labels = found.decide(TOPIC, scores, {})
     assert texts.tolist() == [ACT, REVIEW, ACT, REVIEW, REVIEW]
     assert labels[2].tolist() == [LEFT_OUT, ACT, LEFT_OUT]
 
@@ -269,7 +269,7 @@ def test_what_single_labels_expect_is_counted_for_each_label():
     found = fit_review(
         Schema((TONE,)), {"tone": scores}, {"tone": np.eye(3)[truth]}, Promise(0.1, 0.05), resamples=0
     )
-    texts, labels = found.decide(TONE, scores)
+    texts, labels = found.decide(TONE, scores, {})
     safe, rude, _ = (found.bands["tone"][label].expected for label in TONE.labels)
     assert safe.misses.value == np.mean(texts[truth == 0] == ACT) <= 0.05
     assert safe.wrong_actions.value == np.mean(texts[truth != 0] == PASS)
@@ -302,7 +302,7 @@ def test_what_is_expected_is_counted():
         {"m": positives[:, None].astype(float)},
         Promise(0.1, 0.05),
     )
-    texts = found.decide(ONE, scores[:, None])[0]
+    texts = found.decide(ONE, scores[:, None], {})[0]
     expected = found.bands["m"]["insult"].expected
     assert expected.misses.value == np.mean(texts[positives] == PASS) <= 0.1
     assert expected.wrong_actions.value == np.mean(texts[~positives] == ACT) <= 0.05
@@ -385,3 +385,39 @@ def test_cuts_that_make_no_band_are_refused(change):
 def test_shares_out_of_range_are_refused(rates):
     with pytest.raises(UsageError, match="expected above 0 and below 1"):
         Promise(*rates)
+
+
+def test_no_text_passes_that_is_flagged_for_a_label_without_a_promise():
+    """With four positives nothing can be promised of threats; where the rows flag one all the same, a person looks."""
+    rng = np.random.default_rng(8)
+    held = np.zeros((300, 3))
+    held[:150, 0] = 1
+    held[[1, 2, 200, 201], 2] = 1
+    scores = np.clip(0.2 + 0.6 * held + rng.normal(0, 0.05, held.shape), 0, 1)
+    thresholds = {"insult": 0.5, "threat": 0.6}
+    found = fit_review(
+        Schema((TWO,)),
+        {"m": scores},
+        {"m": held},
+        Promise(0.05, 0.001),
+        resamples=0,
+        prefer={"m": thresholds},
+    )
+    assert not found.bands["m"]["threat"].promised
+    texts = np.array([[0.1, 0.9, 0.1], [0.1, 0.9, 0.59], [0.1, 0.9, 0.6], [0.1, 0.9, 1.0]])
+    codes, labels = found.decide(TWO, texts, thresholds)
+    assert codes.tolist() == [PASS, PASS, REVIEW, REVIEW]
+    assert labels[:, 2].tolist() == [LEFT_OUT, LEFT_OUT, REVIEW, REVIEW]
+    flagged = scores[:, 2] >= 0.6
+    assert found.bands["m"]["threat"].expected.load.value == pytest.approx(flagged.mean())
+
+
+def test_no_text_passes_whose_most_probable_class_has_no_promise():
+    band = LabelBand(0.8, 0.9, "", 50, 50, None)
+    bands = {"safe": band, "rude": band, "cruel": replace(band, note="2 with the label")}
+    texts = np.array([[0.3, 0.25, 0.45], [0.3, 0.45, 0.25], [0.6, 0.1, 0.3]])
+    for too_few, expected in ((TooFew.LEAVE_OUT, [REVIEW, PASS, PASS]), (TooFew.REVIEW, [PASS, PASS, PASS])):
+        found = ReviewBand(Promise(0.05, 0.05, too_few), {"tone": bands}, {"tone": None}, {})
+        codes, labels = found.decide(TONE, texts, {})
+        assert codes.tolist() == expected
+        assert labels[0].tolist() == ([-1, -1, REVIEW] if expected[0] == REVIEW else [PASS, -1, -1])

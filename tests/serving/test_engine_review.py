@@ -59,6 +59,19 @@ def test_the_verdict_does_not_depend_on_the_operating_point():
     assert default.targets["moderation"].review == strict.targets["moderation"].review
 
 
+def test_what_is_flagged_without_a_promise_goes_to_a_person_at_any_operating_point():
+    """The default threshold counts, whichever is asked for."""
+    band = review_band()
+    band.bands["moderation"]["insult"] = label_band(0.0, 2.0, "4 with the label")
+    made, inputs = engine(band), [text_input("you silly goose"), text_input("a quiet river")]
+    for point in ("default", "strict"):
+        rude, calm = made.judge(inputs, point)
+        assert rude.targets["moderation"].scores["insult"] >= 0.5
+        assert rude.targets["moderation"].review == "review"
+        assert rude.targets["moderation"].review_by_label == {"insult": "review"}
+        assert calm.targets["moderation"].review_by_label == {}
+
+
 def test_without_a_band_nothing_is_said():
     (judged,) = engine(None).judge([text_input("goose")])
     assert judged.targets["moderation"].review is None

@@ -25,6 +25,7 @@ from typing import Any, Self
 import numpy as np
 
 from modwright.errors import SchemaError, UsageError
+from modwright.evaluation.cuts import NEVER
 from modwright.evaluation.resampling import Interval
 from modwright.evaluation.verdicts import (
     ACT,
@@ -39,7 +40,7 @@ from modwright.evaluation.verdicts import (
     decide_label,
     gravest,
 )
-from modwright.schema import FloatArray, Target, TargetKind, check_keys
+from modwright.schema import BoolArray, FloatArray, Target, TargetKind, check_keys
 
 __all__ = [
     "ACT",
@@ -209,28 +210,44 @@ class ReviewBand:
     expected: dict[str, Expected | None]
     prevalence: dict[str, dict[str, float]]
 
-    def decide(self, target: Target, scores: FloatArray) -> tuple[Codes, Codes]:
+    def decide(
+        self, target: Target, scores: FloatArray, flagged_from: Mapping[str, float]
+    ) -> tuple[Codes, Codes]:
         """Return the verdict of every text, (N,), and of every label, (N, L), as codes, for scores (N, L).
 
         A text's verdict is the gravest of its labels' (act, review, pass); where no label can say anything, a person
         decides. A label that says nothing, as negative ones of a multi-label target do, is `LEFT_OUT`; of a
         single-label target only the label that a text is decided as says something.
+
+        Args:
+            flagged_from: label to its threshold at the operating point `default`. A label with too few rows for a promise
+                is left out below it, from it on a person decides: no text passes that is flagged for such a label. Of a
+                single-label target the most probable label is flagged, and there are none.
         """
         bands = self.bands[target.name]
+        silent = self._silent(target)
         if target.kind is TargetKind.SINGLE_LABEL:
             if asks_for_action(target):
                 any_band = bands[target.labels[0]]
-                return decide_action(target, scores, any_band.low, any_band.high)
+                return decide_action(target, scores, any_band.low, any_band.high, silent)
             floors = np.array([bands[label].low for label in target.labels])
             return decide_label(scores, floors, np.array([bands[label].promised for label in target.labels]))
         labels = np.full(scores.shape, LEFT_OUT, dtype=np.int8)
         for label, band in bands.items():
-            silent = not band.promised and self.promise.too_few is TooFew.LEAVE_OUT
-            codes = between(
-                scores[:, target.index(label)], band.low, band.high, LEFT_OUT if silent else REVIEW
-            )
-            labels[:, target.index(label)] = codes
+            column = target.index(label)
+            codes = between(scores[:, column], band.low, band.high)
+            if silent[column]:
+                unflagged = scores[:, column] < flagged_from.get(label, NEVER)
+                codes = np.where((codes == REVIEW) & unflagged, LEFT_OUT, codes)
+            labels[:, column] = codes
         return gravest(labels), labels
+
+    def _silent(self, target: Target) -> BoolArray:
+        """Return which labels (L,) say nothing where they promise nothing."""
+        bands, leave_out = self.bands[target.name], self.promise.too_few is TooFew.LEAVE_OUT
+        return np.array(
+            [leave_out and label in bands and not bands[label].promised for label in target.labels]
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the bands as JSON-ready data: what stands under `review` in thresholds.json."""

@@ -42,8 +42,8 @@ def fit_review(
         labels: target to (N, L) values in 0..1, NaN unknown.
         groups: one name per row; the promise is then about a text of a new group.
         prevalence: target to label to that of the deployment; weighs what is expected, not the cuts.
-        prefer: target to label to a threshold; where a label is told apart so well that both promises leave a choice,
-            the cut nearest to it is taken, and nothing goes to review. Else 0.5.
+        prefer: target to label to its threshold at the operating point `default`; where a label is told apart so well
+            that both promises leave a choice, the cut nearest to it is taken, and nothing goes to review. Else 0.5.
         resamples: for the intervals.
     """
     stated = {name: dict(values) for name, values in (prevalence or {}).items()}
@@ -62,7 +62,7 @@ def fit_review(
     for target in schema.targets:
         truth = labels_held(target, labels[target.name], schema.positive_above)
         measure = Measure(target, truth, groups, stated.get(target.name, {}), seed, resamples)
-        texts, verdicts = band.decide(target, scores[target.name])
+        texts, verdicts = band.decide(target, scores[target.name], (prefer or {}).get(target.name, {}))
         for label, found in bands[target.name].items():
             bands[target.name][label] = replace(found, expected=measure.label(label, verdicts))
         band.expected[target.name] = measure.texts(texts)

@@ -30,13 +30,13 @@ class Verdict(StrEnum):
 class TooFew(StrEnum):
     """What a label does that has too few rows for a promise."""
 
-    LEAVE_OUT = "leave_out"  # it sends no text to a person; what it cannot promise it does not say
+    LEAVE_OUT = "leave_out"  # what it cannot promise it does not say; a text that it flags goes to a person
     REVIEW = "review"  # every text that it cannot promise anything of goes to a person
 
 
-def between(values: FloatArray, low: float, high: float, middle: int = REVIEW) -> Codes:
+def between(values: FloatArray, low: float, high: float) -> Codes:
     """Return the codes (N,) of values (N,): below `low` they pass, from `high` on they are acted on."""
-    return np.where(values >= high, ACT, np.where(values < low, PASS, middle)).astype(np.int8)
+    return np.where(values >= high, ACT, np.where(values < low, PASS, REVIEW)).astype(np.int8)
 
 
 def action_scores(target: Target, scores: FloatArray) -> FloatArray:
@@ -45,13 +45,19 @@ def action_scores(target: Target, scores: FloatArray) -> FloatArray:
     return np.asarray(np.clip(1.0 - scores[:, negative].sum(axis=1), 0.0, 1.0), dtype=np.float64)
 
 
-def decide_action(target: Target, scores: FloatArray, low: float, high: float) -> tuple[Codes, Codes]:
+def decide_action(
+    target: Target, scores: FloatArray, low: float, high: float, silent: BoolArray
+) -> tuple[Codes, Codes]:
     """Decide a single-label target that has negative labels: whether to act, by `action_scores`.
+
+    No text passes whose most probable label is one that may be flagged and is `silent` (L,): one without a promise.
 
     Returns the codes of texts (N,) and labels (N, L): of a label the text is decided as, the most probable of its kind.
     """
     texts = between(action_scores(target, scores), low, high)
     negative = np.array([label in target.negative_labels for label in target.labels])
+    flagged_unpromised = (silent & ~negative)[scores.argmax(axis=1)]
+    texts = np.where((texts == PASS) & flagged_unpromised, REVIEW, texts).astype(np.int8)
     acted, passed = (np.where(kind, scores, -1.0).argmax(axis=1) for kind in (~negative, negative))
     top = np.where(texts == ACT, acted, np.where(texts == PASS, passed, scores.argmax(axis=1)))
     return texts, _at(scores.shape, top, texts)

@@ -150,8 +150,9 @@ class Engine:
             target.name: flags(target, scores.values[target.name], point.thresholds[target.name])
             for target in self.schema
         }
+        default = self.operating_point(DEFAULT_OPERATING_POINT).thresholds
         reviewed = {
-            target.name: self.review.decide(target, scores.values[target.name])
+            target.name: self.review.decide(target, scores.values[target.name], default[target.name])
             for target in self.schema
             if self.review is not None
         }
