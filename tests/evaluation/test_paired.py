@@ -151,6 +151,15 @@ def test_a_row_without_an_answer_is_wrong(labels):
     assert (flagged == (truth > 0.5)).sum() == right.sum()
 
 
+def test_one_without_any_answer_has_failures_and_no_figures(labels):
+    one = judged("a", noisy(labels, 1, 0.2))
+    silent = judged(
+        "b", noisy(labels, 1, 0.2), covered=[False] * 3, failed=np.ones(ROWS, dtype=bool), hard=True
+    )
+    found = compare(SCHEMA, labels, one, silent, resamples=10)
+    assert (found.targets, found.failed, found.rows) == ({}, (0, ROWS), ROWS)
+
+
 def test_one_that_only_says_yes_or_no_is_compared_by_decisions(labels):
     one, other = judged("a", noisy(labels, 1, 0.2)), judged("b", noisy(labels, 2, 0.4), hard=True)
     metrics = compare(SCHEMA, labels, one, other, resamples=10).targets["moderation"].labels["threat"].metrics

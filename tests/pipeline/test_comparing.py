@@ -143,6 +143,137 @@ def test_all_stand_side_by_side(compared):
     assert moderation.rows[0][2].n == 40
 
 
+def only(*labels):
+    """Answer as a moderation endpoint that knows some labels alone."""
+    scores = dict.fromkeys(labels, 0.6)
+    row = {"categories": dict.fromkeys(labels, True), "category_scores": scores}
+    return lambda _, document: (200, {"results": [row] * len(document["input"])}, {})
+
+
+def test_side_by_side_stands_one_figure_that_all_have(trained, dataset, settings, tmp_path):
+    """A moderation endpoint has no decision where it lacks a label: its F1 of one label is no F1 of any flag."""
+    with stand_in(only("insult")) as server:
+        measurement = against(["majority", f"{server.url}/v1/moderations"], settings)
+        result = evaluate(
+            trained.folder,
+            dataset,
+            tmp_path,
+            settings,
+            splits=["test"],
+            resamples=5,
+            measurements=[measurement],
+        )
+    (finding,) = result.findings
+    moderation, tone = finding.sections[0].tables
+    assert moderation.title == "test, moderation: F1 of insult"
+    found = {name: one["test"]["targets"]["moderation"] for name, one in finding.figures.items()}
+    values = [target["labels"]["insult"]["metrics"]["f1"]["other"]["value"] for target in found.values()]
+    assert [row[2].value for row in moderation.rows[1:]] == values
+    ours = found["majority"]["labels"]["insult"]["metrics"]["f1"]["one"]["value"]
+    assert moderation.rows[0][2].value == ours
+    assert [row[2] is None for row in tone.rows] == [False, False, True]
+    assert (tone.columns[2], tone.rows[2][3:5]) == ("accuracy, right class", (None, ""))
+    assert "has no accuracy, right class" in tone.note
+    assert "–" in (tmp_path / "report.md").read_text()
+
+
+def test_side_by_side_without_a_figure_that_all_have(trained, dataset, settings, tmp_path):
+    with stand_in(only("insult")) as one, stand_in(only("threat")) as two, stand_in(only("threat")) as three:
+        specs = [f"{server.url}/v1/moderations" for server in (one, two, three)]
+        measurement = against(specs, settings, AgainstOptions(most_rows=5))
+        finding = evaluate(
+            trained.folder,
+            dataset,
+            tmp_path,
+            settings,
+            splits=["test"],
+            resamples=0,
+            measurements=[measurement],
+        ).findings[0]
+    (moderation,) = finding.sections[0].tables
+    assert moderation.columns[2] == "F1 of threat"
+    assert [row[2] is None for row in moderation.rows] == [False, True, False, False]
+
+
+def test_one_that_cannot_be_compared_takes_nothing_with_it(trained, dataset, settings, tmp_path):
+    """Without any answer it has its failures; one that answers nobody, or knows no label, is told; the others stay."""
+
+    def paid(_, document):
+        return completion(json.dumps({"moderation": [], "tone": "kind"}))
+
+    options = AgainstOptions(most_rows=20)
+    with (
+        stand_in(lambda *_: completion("no idea")) as silent,
+        stand_in(lambda *_: (403, {"message": "goose away"}, {})) as closed,
+        stand_in(only("else")) as foreign,
+        stand_in(paid) as server,
+    ):
+        specs = [f"llm:m@{silent.url}", f"llm:m@{closed.url}", f"{foreign.url}/v1/moderations"]
+        specs += [f"llm:m@{server.url}", "majority"]
+        result = evaluate(
+            trained.folder,
+            dataset,
+            tmp_path,
+            settings,
+            splits=["test"],
+            resamples=5,
+            measurements=[against(specs, settings, options)],
+        )
+    data = json.loads(result.metrics.read_text())
+    first, second, third, fourth, last = data["comparison"].values()
+    assert (first["test"]["failures"], first["test"]["targets"]) == ({"unparsable": 20}, {})
+    assert second["test"]["error"]["code"] == "forbidden"
+    assert "no label in common" in third["test"]["error"]["message"]
+    assert set(fourth["test"]["targets"]) == set(last["test"]["targets"]) == {"moderation", "tone"}
+    assert set(data["splits"]) == {"test"}
+    assert [error.code for error in result.failures] == ["forbidden", "usage"]
+    (silence,) = [note for note in result.notes if "gave no answer" in note]
+    assert silence == f"m@{silent.url[7:]} gave no answer to any row of test (unparsable 20)."
+    assert any("was not compared on test: goose away" in note for note in result.notes)
+    sections = result.findings[0].sections
+    assert sections[1].headline == silence
+    assert sections[2].headline.endswith("was not compared.")
+    assert [len(section.tables) > 2 for section in sections[1:]] == [False, False, False, True, True]
+    assert "goose away" in result.report.read_text()
+
+
+def test_nothing_is_asked_before_all_are_known_to_be_there(trained, dataset, settings, tmp_path, monkeypatch):
+    monkeypatch.delenv("SWAN_KEY", raising=False)
+    keyed = AgainstOptions(WireOptions("SWAN_KEY"))
+    renamed = AgainstOptions(renames={"rudeness": "insullt"})
+    with stand_in(lambda *_: completion("no idea")) as server:
+        llm, endpoint = f"llm:m@{server.url}", f"{server.url}/v1/moderations"
+        for specs, options, said in (
+            ([llm, "tfdif"], None, "did you mean 'tfidf'"),
+            ([llm, f"{server.url}/goose"], None, "the path is '/goose'"),
+            (["majority", llm], keyed, "SWAN_KEY is not set"),
+        ):
+            with pytest.raises(UsageError, match=said):
+                evaluate(
+                    trained.folder,
+                    dataset,
+                    tmp_path / "none",
+                    settings,
+                    resamples=0,
+                    measurements=[against(specs, settings, options)],
+                )
+        assert not (tmp_path / "none").exists()
+        with pytest.raises(UsageError, match="is no label of the model"):
+            evaluate(
+                trained.folder,
+                dataset,
+                tmp_path,
+                settings,
+                resamples=0,
+                measurements=[against([llm, endpoint], settings, renamed)],
+            )
+        assert server.requests == []
+    data = json.loads((tmp_path / "metrics.json").read_text())  # the own figures stay
+    assert list(data["splits"]) == ["validation", "test"]
+    assert any("a further measurement failed: 'insullt'" in note for note in data["notes"])
+    assert (tmp_path / "report.html").exists()
+
+
 def test_a_model_against_itself_is_no_better(trained, dataset, settings, tmp_path):
     found = evaluate(
         trained.folder,

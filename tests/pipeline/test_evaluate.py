@@ -243,6 +243,26 @@ def test_unknown_labels_are_left_out_row_by_row(trained, dataset, engine, settin
     assert found["tone"][TONE.labels[1]]["roc_auc"]["n"] == 40
 
 
+def test_a_fault_in_a_measurement_does_not_take_the_figures_with_it(trained, dataset, settings, tmp_path):
+    def fail(_):
+        raise ZeroDivisionError("goose")
+
+    measurements = [fail, lambda _: Finding("first", {"n": 1})]
+    with pytest.raises(ZeroDivisionError):
+        evaluate(
+            trained.folder,
+            dataset,
+            tmp_path,
+            settings,
+            splits=["test"],
+            resamples=0,
+            measurements=measurements,
+        )
+    data = json.loads((tmp_path / "metrics.json").read_text())
+    assert (set(data["splits"]), data["first"]) == ({"test"}, {"n": 1})
+    assert (tmp_path / "report.html").exists()
+
+
 def test_a_measurement_sees_the_scored_splits_and_its_figures_stand_beside(
     trained, dataset, settings, tmp_path
 ):

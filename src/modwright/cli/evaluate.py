@@ -105,14 +105,16 @@ def command(
         print_json(
             {"metrics": files[0], "report": files[1], "files": files, "splits": list(result.evaluations)}
         )
-        return
-    print_metrics(result.evaluations, result.notes)
-    for headline in (section.headline for finding in result.findings for section in finding.sections):
-        if headline:
-            print(line(headline))
-    print()
-    for path in result.files:
-        print(path)
+    else:
+        print_metrics(result.evaluations, result.notes)
+        for headline in (section.headline for finding in result.findings for section in finding.sections):
+            if headline:
+                print(line(headline))
+        print()
+        for path in result.files:
+            print(path)
+    if result.failures:  # all stand in the notes; the first says on standard error that there are some
+        raise result.failures[0]
 
 
 def parts_measurements(by: Sequence[str], identities: Sequence[str], terms: str | None) -> list[Measurement]:

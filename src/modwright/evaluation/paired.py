@@ -91,7 +91,7 @@ def compare(
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> Comparison:
-    """Compare two models on the same labelled rows.
+    """Compare two models on the same labelled rows; where one gave no answer at all there are failures and no figures.
 
     Args:
         labels: target to (N, L) in 0..1, NaN unknown.
@@ -106,7 +106,7 @@ def compare(
         for target in schema
         if (found := _measure(schema, target, labels[target.name], one, other)).labels
     ]
-    if not measured:
+    if not measured and not (one.failed.all() or other.failed.all()):
         raise UsageError(
             f"'{one.name}' and '{other.name}' have no label in common, so nothing can be compared"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,14 +12,15 @@ import numpy as np
 
 from modwright.data.dataset import Dataset
 from modwright.data.options import TRAIN
+from modwright.errors import ModwrightError
 from modwright.evaluation.comparison import Comparison, Judged
 from modwright.evaluation.disagreement import Disagreement, disagreements
 from modwright.evaluation.paired import compare
 from modwright.evaluation.scored import ScoredSplit
 from modwright.evaluation.sections import Section
 from modwright.pipeline.against.answers import Answers, Other, Speed, everything
-from modwright.pipeline.against.specs import AgainstOptions, open_other
-from modwright.pipeline.comparing_section import comparison_section, overview_section
+from modwright.pipeline.against.specs import AgainstOptions, check_other, open_other
+from modwright.pipeline.comparing_section import comparison_section, no_answers, overview_section
 from modwright.pipeline.proof import Finding, Measurement, Proof
 from modwright.pipeline.rows import aligned_rows, training_split
 from modwright.schema import Input, IntArray, Schema
@@ -74,37 +76,75 @@ class Compared:
         }
 
 
-def against(specs: Sequence[str], settings: Settings, options: AgainstOptions | None = None) -> Measurement:
-    """Return the measurement that compares a proven model with others.
+@dataclass(frozen=True, slots=True)
+class Against:
+    """The measurement that compares a proven model with others.
 
-    Args:
+    Attributes:
         specs: each as `against.specs.open_other` takes it; baselines are fitted on the dataset's training split.
     """
 
-    def measure(proof: Proof) -> Finding:
-        return _finding(proof, specs, settings, options or AgainstOptions())
+    specs: tuple[str, ...]
+    settings: Settings
+    options: AgainstOptions
 
-    return measure
+    def check(self, dataset: Dataset, splits: Sequence[str]) -> None:
+        """Raise as `against.specs.check_other` does, for all of them, before any work is done for one."""
+        for spec in self.specs:
+            check_other(spec, dataset.schema, self.options, has_training=TRAIN in dataset.splits)
+
+    def __call__(self, proof: Proof) -> Finding:
+        """Open all, then ask one after the other: a word that stands for nothing costs no answers of another."""
+        schema, training = proof.engine.schema, _training(proof.dataset, proof.engine.schema)
+        with contextlib.ExitStack() as held:
+            others: list[Other] = []
+            for spec in self.specs:
+                other = open_other(spec, schema, self.settings, self.options, training)
+                held.callback(other.close)
+                other.name = _free(other.name, {_name(proof), *(known.name for known in others)})
+                others.append(other)
+            return _finding(proof, others, self.options.most_rows)
 
 
-def _finding(proof: Proof, specs: Sequence[str], settings: Settings, options: AgainstOptions) -> Finding:
+def against(specs: Sequence[str], settings: Settings, options: AgainstOptions | None = None) -> Measurement:
+    """Return the measurement that compares a proven model with others, each named once; see `Against`."""
+    return Against(tuple(dict.fromkeys(specs)), settings, options or AgainstOptions())
+
+
+def _finding(proof: Proof, others: Sequence[Other], most_rows: int | None) -> Finding:
+    """Compare with each; one that cannot be asked to the end leaves the figures of all others as they are."""
     figures: dict[str, Any] = {}
     compared: list[list[Compared]] = []
     sections: list[Section] = []
     notes: list[str] = []
-    for spec in dict.fromkeys(specs):
-        training = _training(proof.dataset, proof.engine.schema)
-        other = open_other(spec, proof.engine.schema, settings, options, training)
-        other.name = _free(other.name, {_name(proof), *figures})
-        try:
-            found = [_compared(proof, split, other, options.most_rows) for split in proof.splits.values()]
-        finally:
-            other.close()
-        figures[other.name] = {item.split.name: item.to_json() for item in found}
+    failures: list[ModwrightError] = []
+    for place, other in enumerate(others, start=1):
+        found, failed = _on_splits(proof, other, most_rows)
         compared.append(found)
-        sections.append(comparison_section(f"against-{len(compared)}", found))
-        notes += other.notes
-    return Finding(KEY, figures, [overview_section(compared), *sections], notes)
+        figures[other.name] = {item.split.name: item.to_json() for item in found}
+        told = [f"{other.name} {note}" for note in no_answers(found)]
+        if failed is not None:
+            split, error = failed
+            failures.append(error)
+            figures[other.name][split] = {"error": {"code": error.code, "message": str(error)}}
+            told.append(f"{other.name} was not compared on {split}: {' '.join(str(error).split())}")
+        sections.append(comparison_section(f"against-{place}", _name(proof), other, found, told))
+        notes += [*other.notes, *told]
+    overview = [overview_section(_name(proof), compared)] if any(compared) else []
+    return Finding(KEY, figures, [*overview, *sections], notes, failures)
+
+
+def _on_splits(
+    proof: Proof, other: Other, most_rows: int | None
+) -> tuple[list[Compared], tuple[str, ModwrightError] | None]:
+    """Return what came out of each split, up to the first that could not be compared, and why it could not."""
+    found: list[Compared] = []
+    for split in proof.splits.values():
+        try:
+            found.append(_compared(proof, split, other, most_rows))
+        except ModwrightError as error:
+            return found, (split.name, error)
+    return found, None
 
 
 def _free(name: str, taken: set[str]) -> str:

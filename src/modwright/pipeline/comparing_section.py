@@ -9,8 +9,10 @@ from modwright.evaluation.comparison import Comparison, Difference, McNemar, Tar
 from modwright.evaluation.sections import Cell, Section, Table
 from modwright.evaluation.wording import with_interval
 from modwright.render.words import count, number, shortened
+from modwright.schema import Target
 
 if TYPE_CHECKING:
+    from modwright.pipeline.against.answers import Other
     from modwright.pipeline.comparing import Compared
 
 #: Characters of a text that both disagree on.
@@ -31,15 +33,15 @@ _DECIDED = {"f1": "any flag", "accuracy": "right class"}
 _LOWER_IS_BETTER = ("brier", "log_loss", "ece")
 
 
-def overview_section(others: Sequence[Sequence[Compared]]) -> Section:
+def overview_section(one: str, others: Sequence[Sequence[Compared]]) -> Section:
     """Return the section of all other models side by side: quality against speed, per split and target."""
-    one = others[0][0].comparison.one
+    items = [item for found in others for item in found]
     tables = []
-    for of_split in zip(*others, strict=True):
-        for target in of_split[0].split.schema:
-            found = [item for item in of_split if target.name in item.comparison.targets]
-            if found:
-                tables.append(_overview(target.name, found))
+    for split in {item.split.name: item.split for item in items}.values():
+        of_split = [item for item in items if item.split.name == split.name]
+        for target in split.schema:
+            if any(target.name in item.comparison.targets for item in of_split):
+                tables.append(_overview(target, of_split))
     return Section(
         key="against",
         title=f"{one} beside others",
@@ -51,70 +53,93 @@ def overview_section(others: Sequence[Sequence[Compared]]) -> Section:
     )
 
 
-def _overview(target: str, found: Sequence[Compared]) -> Table:
-    whole = max(found, key=lambda item: item.comparison.rows)
-    name, own = _figure(whole.comparison.targets[target])
+def _overview(target: Target, found: Sequence[Compared]) -> Table:
+    """Return a target's table: one figure for all, in which a model that does not have it has none."""
+    figures = [_figures(item.comparison.targets.get(target.name)) for item in found]
+    name = _shared(target, figures)
+    whole, own = max(
+        ((item, of[name]) for item, of in zip(found, figures, strict=True) if name in of),
+        key=lambda pair: pair[0].comparison.rows,
+    )
     rows: list[tuple[Cell, ...]] = [
         (whole.comparison.one, whole.comparison.rows, own.one, None, "", _rate(whole.speed[0].texts_per_s), 0)
     ]
-    for item in found:
-        _, figure = _figure(item.comparison.targets[target])
-        mark = _mark("f1", figure)
-        speed, failed = _rate(item.speed[1].texts_per_s), item.comparison.failed[1]
-        rows.append(
-            (
-                item.comparison.other,
-                item.comparison.rows,
-                figure.other,
-                figure.difference,
-                mark,
-                speed,
-                failed,
-            )
-        )
+    for item, of in zip(found, figures, strict=True):
+        figure, comparison = of.get(name), item.comparison
+        cells = (None, None, "") if figure is None else (figure.other, figure.difference, _mark("f1", figure))
+        speed = _rate(item.speed[1].texts_per_s)
+        rows.append((comparison.other, comparison.rows, *cells, speed, comparison.failed[1]))
+    note = "Models over HTTP answer several questions at once; a row without an answer counts as wrong."
+    if any(name not in of for of in figures):
+        note += f" A model without a figure has no {name}: its own section has the figures that there are."
     return Table(
-        f"{found[0].split.name}, {target}: {name}",
+        f"{found[0].split.name}, {target.name}: {name}",
         ("model", "rows", name, "difference", "", "texts per second", "no answer"),
         tuple(rows),
-        note="Models over HTTP answer several questions at once; a row without an answer counts as wrong.",
+        note=note,
         bars=(name,),
     )
 
 
-def _figure(target: TargetComparison) -> tuple[str, Difference]:
-    """Return the figure that sums up a target: of its decision, else of its first label."""
-    for metric in ("f1", "accuracy"):
-        if metric in target.decision:
-            return f"{_NAMES[metric]}, {_DECIDED[metric]}", target.decision[metric]
-    label = next(iter(target.labels.values()))
-    return f"F1 of {label.label}", label.metrics["f1"]
+def _figures(target: TargetComparison | None) -> dict[str, Difference]:
+    """Return the figures that may sum up a target, the best first: of its decision, then of its labels."""
+    if target is None:
+        return {}
+    decided = [metric for metric in _DECIDED if metric in target.decision]
+    return {_decision_name(metric): target.decision[metric] for metric in decided[:1]} | {
+        _label_name(label.label): label.metrics["f1"] for label in target.labels.values()
+    }
 
 
-def comparison_section(key: str, found: Sequence[Compared]) -> Section:
-    """Return the section of one other model over all splits."""
-    first = found[0]
-    one, other = first.comparison.one, first.comparison.other
+def _shared(target: Target, figures: Sequence[Mapping[str, Difference]]) -> str:
+    """Return the name of the figure that all have, the best of them; where there is none, that most have."""
+    names = [*map(_decision_name, _DECIDED), *map(_label_name, target.flaggable)]
+    return max(names, key=lambda name: sum(name in of for of in figures))
+
+
+def _decision_name(metric: str) -> str:
+    return f"{_NAMES[metric]}, {_DECIDED[metric]}"
+
+
+def _label_name(label: str) -> str:
+    return f"F1 of {label}"
+
+
+def comparison_section(
+    key: str, one: str, other: Other, found: Sequence[Compared], failed: Sequence[str]
+) -> Section:
+    """Return the section of one other model over all splits; `failed` says what could not be measured."""
     tables = [table for item in found for table in _tables(item)]
     return Section(
         key=key,
-        title=f"Against {other}",
+        title=f"Against {other.name}",
         intro=(
-            f"{one} and {other} ({first.other.what}) on the same rows. A difference is {one}'s figure less {other}'s; "
+            f"{one} and {other.name} ({other.what}) on the same rows. A difference is {one}'s figure less {other.name}'s; "
             "its interval comes from resamples that both share, and where it leaves out zero the difference is "
             "marked. p is of McNemar's exact test that both decide equally often rightly, adjusted (Holm) for all "
             "labels of the split; it takes rows for independent."
         ),
         tables=tuple(tables),
-        notes=tuple(note for item in found for note in _notes(item)),
-        headline=_headline(first),
+        notes=(*failed, *(note for item in found for note in _notes(item))),
+        headline=_headline(found[0]) if found else f"{other.name} was not compared.",
     )
+
+
+def no_answers(found: Sequence[Compared]) -> Iterator[str]:
+    """Say of which splits a model answered no row at all."""
+    for item in found:
+        if not item.comparison.targets:
+            kinds = ", ".join(f"{kind} {count(rows)}" for kind, rows in item.answers.counted.items())
+            yield f"gave no answer to any row of {item.split.name} ({kinds})."
 
 
 def _headline(found: Compared) -> str:
     """Return the figure of the first question that both answer, whether the difference is clear, and the speeds."""
     comparison = found.comparison
+    for sentence in no_answers([found]):
+        return f"{comparison.other} {sentence}"
     target = next(iter(comparison.targets.values()))
-    name, figure = _figure(target)
+    name, figure = next(iter(_figures(target).items()))
     if figure.one.value is None or figure.other.value is None:
         return ""
     sure = "clear" if figure.clear else "may be chance"
@@ -127,8 +152,9 @@ def _headline(found: Compared) -> str:
 
 def _tables(found: Compared) -> Iterator[Table]:
     name, comparison = found.split.name, found.comparison
-    yield _metrics(name, comparison)
-    yield _decisions(name, comparison)
+    if comparison.targets:
+        yield _metrics(name, comparison)
+        yield _decisions(name, comparison)
     yield _speed(name, found)
     if found.answers.counted:
         yield Table(
@@ -241,7 +267,7 @@ def _disagreements(name: str, found: Compared) -> Table:
 def _notes(found: Compared) -> Iterator[str]:
     name, comparison = found.split.name, found.comparison
     failed = comparison.failed[1]
-    if failed:
+    if failed and comparison.targets:
         yield f"{name}: {comparison.other} gave no answer for {count(failed)} of {count(comparison.rows)} rows."
     if comparison.rows < len(found.split):
         yield f"{name}: compared on {count(comparison.rows)} of {count(len(found.split))} rows, drawn at random."
@@ -251,5 +277,5 @@ def _notes(found: Compared) -> Iterator[str]:
         for label in target.flaggable
         if target.name not in comparison.targets or label not in comparison.targets[target.name].labels
     ]
-    if left_out:
+    if left_out and comparison.targets:
         yield f"{name}: {comparison.other} does not judge {', '.join(left_out)}; left out."

@@ -14,7 +14,7 @@ from modwright.artifact import MANIFEST, METRICS, RECIPE, Artifact, read_artifac
 from modwright.data.columnar import pl
 from modwright.data.dataset import Dataset
 from modwright.data.options import TRAIN
-from modwright.errors import DataError, UsageError
+from modwright.errors import DataError, ModwrightError, UsageError
 from modwright.evaluation.decisions import DecidedOn
 from modwright.evaluation.metrics import SplitEvaluation, evaluate_split, metrics_json
 from modwright.evaluation.scored import ScoredSplit, scored_split
@@ -58,12 +58,14 @@ class EvaluationResult:
 
     Attributes:
         files: metrics.json, and the report as HTML, JSON and Markdown.
+        failures: why parts of further measurements could not be made; each stands in the notes, too.
     """
 
     files: tuple[Path, ...]
     evaluations: dict[str, SplitEvaluation]
     notes: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
+    failures: tuple[ModwrightError, ...] = ()
 
     @property
     def metrics(self) -> Path:
@@ -90,6 +92,9 @@ def evaluate(
     progress: ScoringProgress | None = None,
 ) -> EvaluationResult:
     """Score a dataset's splits with an artifact and write metrics.json and the report: report.html, .json and .md.
+
+    Where a further measurement fails, everything else is measured and written before its error is raised; where a part of
+    one does, such as one of several other models, the error is among the result's `failures`.
 
     Args:
         artifact_folder: verified on load.
@@ -145,12 +150,35 @@ def evaluate(
         seed=recipe.seed,
         progress=progress,
     )
-    findings = tuple(measure_more(proof) for measure_more in measurements)
+    findings, failed = _measured_more(proof, measurements)
     notes += [note for finding in findings for note in finding.notes]
+    notes += map(_failure_note, failed)
     write_metrics(out / METRICS, evaluations, artifact, notes, findings)
     report = made_report(proof, recipe, evaluations, notes, findings, most_errors=errors)
     files = (out / METRICS, *write_report(out, report))
-    return EvaluationResult(files, evaluations, tuple(notes), findings)
+    if failed:
+        raise failed[0]
+    failures = tuple(error for finding in findings for error in finding.failures)
+    return EvaluationResult(files, evaluations, tuple(notes), findings, failures)
+
+
+def _measured_more(
+    proof: Proof, measurements: Sequence[Measurement]
+) -> tuple[tuple[Finding, ...], list[Exception]]:
+    """Return what further measurements found, and why others failed; none takes with it what has been measured."""
+    findings: list[Finding] = []
+    failed: list[Exception] = []
+    for measure_more in measurements:
+        try:
+            findings.append(measure_more(proof))
+        except Exception as error:  # raised again once everything is written
+            failed.append(error)
+    return tuple(findings), failed
+
+
+def _failure_note(error: Exception) -> str:
+    told = " ".join(str(error).split()) if isinstance(error, ModwrightError) else type(error).__name__
+    return f"a further measurement failed: {told}"
 
 
 def _aligned(dataset: Dataset, name: str, artifact: Artifact) -> Aligned:

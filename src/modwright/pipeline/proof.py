@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from modwright.artifact import Artifact
 from modwright.data.dataset import Dataset
+from modwright.errors import ModwrightError
 from modwright.evaluation.scored import ScoredSplit
 from modwright.evaluation.sections import Section
 from modwright.serving.engine import Engine
@@ -53,12 +54,14 @@ class Finding:
         figures: JSON-ready, no NaN.
         sections: what the report shows of it, in reading order.
         notes: what a reader of any form must know.
+        failures: why a part of it could not be measured; each stands in the notes, too.
     """
 
     key: str
     figures: Mapping[str, Any]
     sections: Sequence[Section] = ()
     notes: Sequence[str] = ()
+    failures: Sequence[ModwrightError] = ()
 
 
 #: A further measurement: made by a face from its options, called once all splits are scored.

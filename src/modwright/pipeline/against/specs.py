@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from modwright.artifact import MANIFEST
+from modwright.artifact import MANIFEST, read_artifact
 from modwright.errors import UsageError, nearest
 from modwright.pipeline.against.answers import Other
 from modwright.pipeline.against.endpoint import Endpoint
@@ -64,16 +64,40 @@ def open_other(
     if (Path(spec) / MANIFEST).is_file():
         engine = Engine.load(Path(spec), threads=settings.threads, bulk=True)
         return ArtifactOther(_folder_name(Path(spec)), engine, schema)
-    if spec in _FITTED:
-        if training is None:
-            raise UsageError(
-                f"'{spec}' is fitted on training rows, and there are none", remedy="name another"
-            )
-        return _FITTED[spec](schema, training())
-    raise UsageError(
-        f"'{spec}' is neither an artifact's folder nor a baseline",
-        remedy=f"{nearest(spec, _FITTED)}; or [MODEL@]https://HOST, llm:MODEL@URL",
-    )
+    fitted = _baseline(spec)
+    if training is None:
+        raise _no_rows(spec)
+    return fitted(schema, training())
+
+
+def check_other(spec: str, schema: Schema, options: AgainstOptions, *, has_training: bool) -> None:
+    """Raise what `open_other` would, as far as the word, its variables and its files alone tell it.
+
+    Args:
+        schema: any; whether labels fit is known only when it is opened.
+        has_training: whether there are rows that baselines can be fitted on.
+    """
+    if is_remote(spec):
+        _remote(spec, schema, replace(options, renames={})).close()
+    elif (Path(spec) / MANIFEST).is_file():
+        read_artifact(Path(spec))
+    else:
+        _baseline(spec)
+        if not has_training:
+            raise _no_rows(spec)
+
+
+def _baseline(spec: str) -> Callable[[Schema, TrainingRows], Other]:
+    if spec not in _FITTED:
+        raise UsageError(
+            f"'{spec}' is neither an artifact's folder nor a baseline",
+            remedy=f"{nearest(spec, _FITTED)}; or [MODEL@]https://HOST, llm:MODEL@URL",
+        )
+    return _FITTED[spec]
+
+
+def _no_rows(spec: str) -> UsageError:
+    return UsageError(f"'{spec}' is fitted on training rows, and there are none", remedy="name another")
 
 
 def is_remote(spec: str) -> bool:
