@@ -294,3 +294,15 @@ def test_shapes_that_do_not_fit_are_refused():
         fit_calibration(MULTI, np.zeros((3, 2)), np.zeros((3, 2)), np.ones(2))
     with pytest.raises(UsageError, match=r"expected \(N, 2\)"):
         TargetCalibration.identity(MULTI).apply(np.zeros(2))
+
+
+@pytest.mark.parametrize("method", list(CalibrationMethod))
+def test_scores_next_to_an_end_are_told_apart(method):
+    """As single precision tells them apart: what a model is sure of is not one tie."""
+    rng = np.random.default_rng(12)
+    raw = sigmoid(rng.normal(0, 3, 400))
+    fitted = fit_one(raw, (rng.random(400) < raw).astype(float), rule=CalibrationRule(method))
+    ends = np.array([1e-7, 3e-7, 1e-6, 3e-6])
+    highest = np.nextafter(np.float32(1), np.float32(0), dtype=np.float32)
+    near = np.concatenate([ends, 1 - ends[::-1], [float(highest), 1.0]])
+    assert (np.diff(fitted.apply(near[:, None])[:, 0]) > 0).all()

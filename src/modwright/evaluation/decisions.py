@@ -108,8 +108,8 @@ def decide(
     Calibration is fitted at the rows' own prevalence and then shifted to the deployment's, where one is stated
     (`prevalence`); thresholds and review load are chosen on the shifted scores, for that prevalence. The rows' own is the
     share that has the label, here as for the thresholds: a soft one counts where it is above the schema's
-    `positive_above`, of a single-label target the most probable. Every calibration is strictly rising, so that cuts
-    chosen on the rows it was fitted on are cuts of their raw scores.
+    `positive_above`, of a single-label target the most probable. The calibration of a
+    multi-label target's label is rising, so that cuts chosen on the rows it was fitted on are cuts of their raw scores.
 
     Args:
         recipe: its sections calibration, deployment, operating_points and review.

@@ -7,8 +7,10 @@ targets get ``softmax(slope * log(p))``, the same with an intercept per class, o
 against the rest, brought to a sum of 1 (Zadrozny and Elkan 2002).
 
 Slopes and intercepts are fitted under a Gaussian prior on ``log(slope)`` and ``intercept`` that is centred on the
-identity: a label with few positives stays where it was. Every map is strictly rising, so that a label's ranking is
-never reversed and never tied. What was calibrated on rows of one prevalence may be shifted to another (`prevalence`).
+identity: a label with few positives stays where it was. Every map of log-odds is strictly rising: the ranking of a
+multi-label target's label is never reversed, and tied only within `CLIP` of 0 and 1, or where numbers end. A class of a
+single-label target is judged beside the others, so that the order of two texts may change. What
+was calibrated on rows of one prevalence may be shifted to another (`prevalence`).
 """
 
 from modwright.evaluation.calibration.fitting import (

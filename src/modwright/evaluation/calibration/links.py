@@ -6,8 +6,9 @@ import numpy as np
 
 from modwright.schema import FloatArray
 
-#: Scores are clipped this far from 0 and 1 before their logarithm is taken.
-CLIP = 1e-6
+#: Scores are clipped this far from 0 and 1 before their logarithm is taken. The last numbers of single precision lie
+#: 6e-8 below 1, so that a score that was rounded to 1 stands just beyond them: neither tied with them nor far away.
+CLIP = 1e-8
 
 
 def logit(p: FloatArray) -> FloatArray:
