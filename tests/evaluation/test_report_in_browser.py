@@ -9,6 +9,8 @@ from made_report import REVERSED, a_section, made
 from playwright.sync_api import sync_playwright
 
 from modwright.evaluation.report import report_html
+from modwright.evaluation.resampling import Interval
+from modwright.evaluation.sections import Section, Table
 
 pytestmark = pytest.mark.real
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
@@ -154,3 +156,21 @@ def test_without_scripts_everything_but_the_tool_is_there(open_page):
 def test_nothing_is_wider_than_the_window(open_page, width):
     page = open_page(made(sections=(a_section("by length"),)), viewport={"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_words_of_a_wide_table_stay_whole_in_a_narrow_window(open_page):
+    """The table scrolls within the page; its heading and the rows' names stay in sight."""
+    columns = ("disguise", "texts changed", *(f"change of figure {n}" for n in range(8)))
+    half = Interval(0.5, 0.4, 0.6, 1000)
+    wide = Table(
+        "A wide one", columns, (("repeated letters", 1000, *[half] * 8),), "A note of a sentence. " * 4
+    )
+    section = Section("wide", "Wide", "", (wide,))
+    page = open_page(made(sections=(section,)), viewport={"width": 360, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    scroll = page.locator(".scroll", has_text="A wide one")
+    cell = scroll.locator("tbody td").first
+    assert cell.evaluate("cell => cell.querySelector('bdi').getClientRects().length") == 1
+    assert scroll.locator("caption").bounding_box()["width"] <= 360
+    scroll.evaluate("element => { element.scrollLeft = 300; }")
+    assert scroll.locator("tbody th").bounding_box()["x"] >= 0

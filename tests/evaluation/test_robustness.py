@@ -265,7 +265,9 @@ def test_data_and_section_say_what_was_found():
     assert set(data["splits"]["test"]["perturbations"]) == set(PERTURBATIONS)
     section = robustness_section(found, scripts, [])
     assert len(section.tables) == 6  # the decision, three labels, two targets in other scripts
+    assert "Mean scores" not in section.tables[0].note  # the decision has none
     table = section.tables[1]
+    assert "Mean scores" in table.note
     assert table.title == "insult, moderation"
     assert table.rows[0][0] == "as they are"
     assert len(table.rows) == 1 + len(PERTURBATIONS)

@@ -132,7 +132,7 @@ def test_a_part_that_is_worse_is_found_and_parts_that_are_alike_are_not():
     assert first.worse
     told = headline({"test": found})
     assert told.startswith("It does clearly worse in half: b (ROC-AUC of insult 0.1")
-    assert f"of {made} made; about 1 would look so by chance alone" in told
+    assert f"Of {made} comparisons, about 1 would look so by chance alone." in told
     assert "clearly worse on test in half: b" in headline({"test": found, "other": alike})
     assert (first.figures.part, first.figures.label, first.metric) == ("b", "insult", Metric.ROC_AUC)
     assert first.gap.high < -0.3

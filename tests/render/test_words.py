@@ -10,6 +10,8 @@ from modwright.render import words
 def test_numbers():
     assert words.number(None) == words.number(float("nan")) == "–"
     assert words.number(0.625) == "0.62"
+    assert words.number(-0.004) == "0.00"
+    assert words.number(-0.006) == "-0.01"
     assert words.count(12_345) == "12\u202f345"
     assert words.percent(0.0996) == "10\u202f%"
     assert words.percent(0.012) == "1.2\u202f%"

@@ -134,7 +134,9 @@ def _effects_table(title: str, effects: Sequence[Effect]) -> Table:
     first = effects[0]
     rows: list[tuple[Cell, ...]] = [_as_they_are(first, labelled), *(_effect_row(one) for one in effects)]
     thin = () if first.enough else tuple(range(len(rows)))
-    note = f"{first.positives} rows hold it, {first.negatives} do not. Mean scores: by how much they move."
+    note = f"{first.positives} rows hold it, {first.negatives} do not."
+    if labelled:
+        note += " Mean scores: by how much they move."
     return Table(title, tuple(columns), tuple(rows), note=note, thin=thin)
 
 

@@ -85,8 +85,8 @@ def headline(found: Found) -> str:
             chance = made * (1 - LEVEL) / 2
             expected = f"about {chance:.0f}" if round(chance) else "hardly any"
             sentences.append(
-                f"It does clearly worse{on} in {_told(worse[0])}{more}, of {made} made; {expected} would look so by "
-                "chance alone."
+                f"It does clearly worse{on} in {_told(worse[0])}{more}. Of {made} comparisons, {expected} would look so "
+                "by chance alone."
             )
         elif made:
             sentences.append(

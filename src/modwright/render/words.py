@@ -24,8 +24,8 @@ def line(text: Any) -> str:
 
 
 def number(value: float | None, decimals: int = 2) -> str:
-    """Return a number with fixed decimals, a dash where it is undefined."""
-    return UNDEFINED if value is None or math.isnan(value) else f"{value:.{decimals}f}"
+    """Return a number with fixed decimals, a dash where it is undefined; what rounds to zero has no sign."""
+    return UNDEFINED if value is None or math.isnan(value) else f"{value:z.{decimals}f}"
 
 
 def count(value: int) -> str:
