@@ -21,9 +21,9 @@ def metrics_json(evaluations: Mapping[str, SplitEvaluation]) -> dict[str, Any]:
 
     ``splits`` holds split, target, label, metric down to value, low, high and n. Beside it, by split and
     target: ``evidence``, ``calibration`` (the calibration error that true probabilities stay below in 95 % of
-    draws, and whether this one does; null for soft labels and rows in groups) and ``baselines`` (F1 of flagging every row) per label, ``confusion`` (rows truth,
-    columns decision), ``summary`` (macro averages and the decision "is anything flagged"), and ``settings``
-    of the measuring.
+    draws, and whether this one does; null for soft labels and rows in groups) and ``baselines`` (F1 of
+    flagging every row) per label, ``confusion`` (rows truth, columns decision), ``summary`` (macro averages
+    and the decision "is anything flagged"), and ``settings`` of the measuring.
     """
     return {
         "splits": _per_label(evaluations, _metrics),
