@@ -28,6 +28,8 @@ from modwright.schema import Schema, check_keys
 
 FORMAT = "modwright-artifact"
 FORMAT_VERSION = 2
+#: Versions that are read; what the earlier one decided with has another form (`serving.stored_before`).
+READ_VERSIONS = (1, 2)
 MANIFEST = "artifact.json"
 RECIPE = "recipe.toml"
 CALIBRATION = "calibration.json"
@@ -186,7 +188,7 @@ def read_artifact(folder: Path) -> Artifact:
         )
     try:
         data = read_json(folder / MANIFEST)
-        _check_version(data)
+        _check_version(data, folder)
         artifact = Artifact.from_json(data)
         verify(folder, artifact.files)
         _refuse_unlisted(folder, artifact.files)
@@ -213,14 +215,21 @@ def _refuse_unlisted(folder: Path, files: Mapping[str, str]) -> None:
                 )
 
 
-def _check_version(data: Any) -> None:
+def _check_version(data: Any, folder: Path) -> None:
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise ArtifactError(f"{MANIFEST} is not of the format {FORMAT}")
-    if data.get("format_version") != FORMAT_VERSION:
+        raise ArtifactError(f"{MANIFEST} is not of the format {FORMAT}", where=str(folder))
+    found = data.get("format_version")
+    if type(found) is not int or found not in READ_VERSIONS:
         raise ArtifactError(
-            f"format version is {data.get('format_version')!r}, this modwright reads {FORMAT_VERSION}",
+            f"format version is {found!r}, this modwright reads {' and '.join(map(str, READ_VERSIONS))}",
+            where=str(folder),
             remedy="use the modwright version that wrote it, or train again",
         )
+
+
+def format_version(folder: Path) -> int:
+    """Return the format version of an artifact folder that was read before."""
+    return int(read_json(folder / MANIFEST)["format_version"])
 
 
 def read_calibration(folder: Path) -> Any:

@@ -162,7 +162,7 @@ def test_json_round_trip():
     ],
 )
 def test_json_of_another_shape_is_refused(change, found):
-    data = {"objective": BEST_F1, "thresholds": {}, "shared": {}, **change}
+    data = {**OperatingPoint("default", BEST_F1, {}).to_json(), **change}
     with pytest.raises(SchemaError) as error:
         OperatingPoint.from_json("default", data)
     assert found in str(error.value)

@@ -144,9 +144,10 @@ def fitted(tiny_base):
 def saved(folder, fitted, calibration=None, thresholds=None):
     fitted.classifier.save(folder)
     if calibration is None:
-        calibration = {"targets": {name: item.to_json() for name, item in fitted.calibration.items()}}
+        targets = {name: item.to_json() for name, item in fitted.calibration.items()}
+        calibration = {"targets": targets, "decided_on": None}
     if thresholds is None:
-        thresholds = {"operating_points": {"default": fitted.operating_point.to_json()}}
+        thresholds = {"operating_points": {"default": fitted.operating_point.to_json()}, "review": None}
     write_json(folder / "calibration.json", calibration)
     write_json(folder / "thresholds.json", thresholds)
     write_manifest(
@@ -180,11 +181,13 @@ def test_a_folder_that_is_none_is_not_found(tmp_path):
 
 
 def good_calibration():
-    return {"targets": {target.name: TargetCalibration.identity(target).to_json() for target in TINY_SCHEMA}}
+    targets = {target.name: TargetCalibration.identity(target).to_json() for target in TINY_SCHEMA}
+    return {"targets": targets, "decided_on": None}
 
 
 def good_thresholds():
-    return {"operating_points": {"default": OperatingPoint("default", "", POINTS["default"]).to_json()}}
+    point = OperatingPoint("default", "", POINTS["default"])
+    return {"operating_points": {"default": point.to_json()}, "review": None}
 
 
 @pytest.mark.parametrize(

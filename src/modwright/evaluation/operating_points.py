@@ -12,9 +12,6 @@ from modwright.evaluation.objectives import Objective
 from modwright.evaluation.resampling import Interval
 from modwright.schema import check_keys
 
-#: Keys that an operating point of before has not.
-_SINCE: dict[str, Any] = {"aim": None, "prevalence": {}, "found": {}}
-
 
 @dataclass(frozen=True, slots=True)
 class Reached:
@@ -92,14 +89,13 @@ class OperatingPoint:
 
     @classmethod
     def from_json(cls, name: str, data: Mapping[str, Any]) -> Self:
-        """Rebuild from `to_json` data; one written before objectives were kept as data is read too.
+        """Rebuild from `to_json` data.
 
         Raises:
             SchemaError: unknown or missing keys, or a threshold that is not a finite number.
         """
         where = f"operating point '{name}'"
-        data = _SINCE | dict(data)
-        check_keys(data, {"objective", "thresholds", "shared", *_SINCE}, where)
+        check_keys(data, {"objective", "thresholds", "shared", "aim", "prevalence", "found"}, where)
         for part in ("thresholds", "shared", "prevalence", "found"):
             _mapping(data[part], where, part)
         numbers = {

@@ -14,6 +14,7 @@ from modwright.evaluation.decisions import DecidedOn
 from modwright.evaluation.review import ReviewBand
 from modwright.evaluation.thresholds import DEFAULT_NAME, OperatingPoint
 from modwright.schema import Schema, TargetKind, check_keys
+from modwright.serving import stored_before
 
 
 @contextlib.contextmanager
@@ -34,7 +35,9 @@ def read_calibration(folder: Path, schema: Schema) -> tuple[dict[str, TargetCali
         ArtifactError: a part is missing or malformed.
     """
     with _readable(folder / layout.CALIBRATION):
-        data: dict[str, Any] = {"decided_on": None} | layout.read_calibration(folder)
+        data = layout.read_calibration(folder)
+        if layout.format_version(folder) == 1:
+            data = stored_before.calibration_of(data, schema)
         check_keys(data, {"targets", "decided_on"}, "calibration")
         check_keys(data["targets"], set(schema.names), "targets")
         calibration = {
@@ -87,7 +90,8 @@ def read_review(folder: Path, schema: Schema) -> ReviewBand | None:
 
 
 def _thresholds(folder: Path) -> dict[str, Any]:
-    """Read thresholds.json; one written before there were review bands has none."""
-    data: dict[str, Any] = {"review": None} | layout.read_thresholds(folder)
+    data: dict[str, Any] = layout.read_thresholds(folder)
+    if layout.format_version(folder) == 1:
+        data = stored_before.thresholds_of(data)
     check_keys(data, {"operating_points", "review"}, "thresholds")
     return data
