@@ -97,3 +97,18 @@ def test_hostile_names_stay_text(tiny_base_folder):
     assert {len(row) for row in tables(card)} == {4, 10}
     assert card.splitlines()[0].startswith("# ")
     assert sum(line.startswith("# ") for line in card.splitlines()) == 1
+
+
+def test_a_band_with_one_promise_says_what_it_does():
+    from modwright.evaluation.cuts import NEVER
+    from modwright.evaluation.review import LabelBand
+    from modwright.pipeline.card_decisions import _band
+    from modwright.testing import MODERATION
+
+    def told(low, high, note):
+        return _band(LabelBand(low, high, note, 4, 90, None), MODERATION)
+
+    assert told(0.0, 0.618, "4 with the label") == "acts from 0.618; too few rows to pass"
+    assert told(0.2, NEVER, "4 without the label") == "passes below 0.200; too few rows to act"
+    assert told(0.0, NEVER, "4 with the label; 4 without") == "too few rows"
+    assert told(0.2, 0.618, "") == "0.200 to 0.618"

@@ -63,6 +63,10 @@ def _band(band: LabelBand | None, target: Target) -> str:
         return "no"
     if target.kind is TargetKind.SINGLE_LABEL and not asks_for_action(target):
         return f"where another reaches {band.low:.3f}" if band.promised else "too few rows"
+    if not band.promised and target.kind is TargetKind.MULTI_LABEL and band.high <= 1:
+        return f"acts from {band.high:.3f}; too few rows to pass"
+    if not band.promised and target.kind is TargetKind.MULTI_LABEL and band.low > 0:
+        return f"passes below {band.low:.3f}; too few rows to act"
     if not band.promised:
         return "too few rows"
     return f"{band.low:.3f} to {band.high:.3f}" if band.low < band.high else "no"
