@@ -24,14 +24,27 @@ def review(too_few=TooFew.LEAVE_OUT, **bands):
     return ReviewBand(Promise(0.05, 0.05, too_few), {"moderation": bands}, {}, {})
 
 
-def test_a_label_that_decides_nothing_has_no_band():
+def test_a_label_without_a_promise_sends_people_what_it_flags():
     band = review(insult=SURE, threat=SILENT, spam=ONLY_PASSES, slur=ONLY_FLAGS)
-    assert seen_between(band, "moderation") == {"insult": (0.2, 0.8), "slur": (0.7, 0.7)}
+    assert seen_between(band, "moderation", dict.fromkeys(band.bands["moderation"], 0.5)) == {
+        "insult": (0.2, 0.8),
+        "threat": (0.5, NEVER),
+        "spam": (0.5, NEVER),
+        "slur": (0.5, 0.7),
+    }
+
+
+def test_one_that_flags_nothing_either_has_no_band():
+    band = review(insult=SURE, threat=SILENT, spam=ONLY_PASSES, slur=ONLY_FLAGS)
+    assert seen_between(band, "moderation", dict.fromkeys(band.bands["moderation"], NEVER)) == {
+        "insult": (0.2, 0.8),
+        "slur": (0.7, 0.7),
+    }
 
 
 def test_what_people_are_to_see_they_see():
     band = review(TooFew.REVIEW, insult=SURE, threat=SILENT, slur=ONLY_FLAGS)
-    assert seen_between(band, "moderation") == {
+    assert seen_between(band, "moderation", {}) == {
         "insult": (0.2, 0.8),
         "threat": (0.0, NEVER),
         "slur": (0.0, 0.7),
@@ -41,15 +54,17 @@ def test_what_people_are_to_see_they_see():
 @pytest.mark.parametrize("band", [SURE, SILENT, ONLY_PASSES, ONLY_FLAGS])
 @pytest.mark.parametrize("other", [None, SURE, SILENT])
 @pytest.mark.parametrize("too_few", list(TooFew))
-def test_it_is_what_the_band_decides(band, other, too_few):
+@pytest.mark.parametrize("threshold", [0.1, 0.5, 0.9, NEVER])
+def test_it_is_what_the_band_decides(band, other, too_few, threshold):
     """Where the other label lets every text pass, or says nothing, a text's verdict is this label's."""
     bands = {"insult": band} | ({} if other is None else {"threat": other})
     target = Target.create("moderation", TargetKind.MULTI_LABEL, tuple(bands))
     scores = np.zeros((101, len(bands)))
     scores[:, 0] = np.linspace(0, 1, 101)
     whole = review(too_few, **bands)
-    texts, _ = whole.decide(target, scores)
-    low, high = seen_between(whole, "moderation").get("insult", (NEVER, NEVER))
+    flagged_from = {"insult": threshold, "threat": 0.5}
+    texts, _ = whole.decide(target, scores, flagged_from)
+    low, high = seen_between(whole, "moderation", flagged_from).get("insult", (NEVER, NEVER))
     if too_few is TooFew.LEAVE_OUT or other is not SILENT:
         assert ((scores[:, 0] >= low) & (scores[:, 0] < high)).tolist() == (texts == REVIEW).tolist()
     else:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from modwright.evaluation.cuts import NEVER
 from modwright.evaluation.explorer import Explorer, explorers
 from modwright.evaluation.metrics import SplitEvaluation
 from modwright.evaluation.report import Report, report_html
@@ -64,14 +65,21 @@ def _bands(engine: Engine) -> dict[str, dict[str, tuple[float, float]]]:
     if engine.review is None:
         return {}
     multi = [target.name for target in engine.schema if target.kind is TargetKind.MULTI_LABEL]
-    return {name: seen_between(engine.review, name) for name in multi}
+    default = engine.operating_point(DEFAULT_OPERATING_POINT).thresholds
+    return {name: seen_between(engine.review, name, default[name]) for name in multi}
 
 
-def seen_between(review: ReviewBand, target: str) -> dict[str, tuple[float, float]]:
+def seen_between(
+    review: ReviewBand, target: str, flagged_from: Mapping[str, float]
+) -> dict[str, tuple[float, float]]:
     """Return from which score on people look, and from which on it is flagged, by label of a multi-label target.
 
-    A label without a promise that is to be left out sends nobody a text: only its flags are left, and a label that
-    never flags is not there. Where no other label ever says anything, people look at what it does not decide.
+    A label without a promise that is to be left out sends people only what it flags at the operating point `default`;
+    one that neither does so nor acts is not there. Where no other label ever says anything, people look at all that it
+    does not decide.
+
+    Args:
+        flagged_from: label to its threshold at `default`.
     """
     bands = review.bands.get(target, {})
     left_out = review.promise.too_few is TooFew.LEAVE_OUT
@@ -80,8 +88,8 @@ def seen_between(review: ReviewBand, target: str) -> dict[str, tuple[float, floa
         alone = not any(_says(other) for name, other in bands.items() if name != label)
         if band.promised or alone or not left_out:
             found[label] = (band.low, band.high)
-        elif band.high <= 1:
-            found[label] = (band.high, band.high)
+        elif (review_from := min(band.high, max(band.low, flagged_from.get(label, NEVER)))) <= 1:
+            found[label] = (review_from, band.high)
     return found
 
 
