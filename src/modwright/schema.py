@@ -28,6 +28,8 @@ DEFAULT_NEGATIVE_LABELS = ("safe",)
 POSITIVE_ABOVE = 0.5
 #: The target that `/v1/moderations` answers from when a model has several.
 MODERATION_TARGET = "moderation"
+#: A number of a file that is larger is no float.
+_LARGEST = float(np.finfo(np.float64).max)
 
 
 class TargetKind(StrEnum):
@@ -193,6 +195,26 @@ def check_keys(data: Mapping[str, Any], expected: set[str], where: str) -> None:
             raise SchemaError(f"unknown key '{key}'", where=where, remedy=nearest(key, expected))
     for key in sorted(expected - set(data)):
         raise SchemaError(f"key '{key}' is missing", where=where)
+
+
+def checked_number(value: Any, name: str, where: str) -> float:
+    """Return a finite number as a float; raises SchemaError for anything else, a number beyond every float included."""
+    if type(value) in (int, float) and abs(value) <= _LARGEST:
+        return float(value)
+    raise SchemaError(f"{name} is {_told(value)}, expected a finite number", where=where)
+
+
+def checked_count(value: Any, name: str, where: str) -> int:
+    """Return a whole number of 0 or more; raises SchemaError for anything else."""
+    if type(value) is int and 0 <= value <= _LARGEST:
+        return value
+    raise SchemaError(f"{name} is {_told(value)}, expected a whole number of 0 or more", where=where)
+
+
+def _told(value: Any) -> str:
+    if type(value) is int and abs(value) > _LARGEST:
+        return "a number beyond every float"
+    return repr(value)[:60]
 
 
 class Role(StrEnum):

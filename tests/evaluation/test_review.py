@@ -365,6 +365,8 @@ def test_json_round_trip():
         ({"promis": 1}, "did you mean 'promise'"),
         ({"promise": {"misses": 0.0, "wrong_actions": 0.1, "too_few": "review"}}, "expected above 0"),
         ({"promise": {"misses": 0.1, "wrong_actions": 0.1, "too_few": "few"}}, "malformed"),
+        ({"promise": {"misses": "0.1", "wrong_actions": 0.1, "too_few": "review"}}, "finite number"),
+        ({"prevalence": {"m": {"insult": 10**400}}}, "beyond every float"),
         ({"bands": {"m": {"insult": {"low": 0.9}}}}, "'expected' is missing"),
     ],
 )
@@ -374,10 +376,19 @@ def test_json_of_another_shape_is_refused(change, message):
         ReviewBand.from_json(found.to_json() | change)
 
 
-@pytest.mark.parametrize("change", [{"low": float("nan")}, {"low": "0.5"}, {"low": 0.9, "high": 0.1}])
-def test_cuts_that_make_no_band_are_refused(change):
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"low": float("nan")},
+        {"low": "0.5"},
+        {"low": 0.9, "high": 0.1},
+        {"low": -(10**400)},
+        {"positives": "x"},
+    ],
+)
+def test_cuts_and_counts_that_make_no_band_are_refused(change):
     _, band = band_of([0.1, 0.9], [False, True], Promise(0.5, 0.5))
-    with pytest.raises(SchemaError, match="low"):
+    with pytest.raises(SchemaError, match=r"low|positives is 'x', expected a whole number"):
         LabelBand.from_json(band.to_json() | change, "review")
 
 

@@ -38,11 +38,9 @@ def test_intervals_and_thresholds():
     assert wording.with_interval(Interval(0.6412, 0.64, 0.6449, 9)) == "0.641 (0.640–0.645)"
     assert wording.with_interval(Interval(0.64, None, None, 9)) == "0.64"
     assert wording.with_interval(Interval(None, None, None, 9)) == "–"
-    assert [wording.threshold(value) for value in (None, 0.0, 0.25, np.nextafter(1, 2))] == [
-        "–",
-        "always",
-        "0.250",
-        "never",
+    cuts = (None, 0.0, 0.25, np.nextafter(1, 2), 0.000412, 0.01)
+    assert [wording.threshold(value) for value in cuts] == [
+        *("–", "always", "0.250", "never", "0.000412", "0.010")
     ]
 
 

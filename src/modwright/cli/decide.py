@@ -95,6 +95,8 @@ def _as_json(result: DecideResult) -> dict[str, object]:
 
 
 def _print(result: DecideResult, options: DecideOptions) -> None:
+    from modwright.evaluation import wording
+
     decisions = result.decisions
     assert decisions.decided_on is not None
     print(f"decided on {decisions.decided_on.rows:,} rows of '{decisions.decided_on.split}'")
@@ -102,11 +104,8 @@ def _print(result: DecideResult, options: DecideOptions) -> None:
         print(f"{name}: {point.objective}")
         for target, labels in point.thresholds.items():
             for label, threshold in labels.items():
-                print(
-                    f"  {target}/{label} from {threshold:.3f}"
-                    if threshold <= 1
-                    else f"  {target}/{label} never"
-                )
+                from_score = "" if threshold > 1 or threshold <= 0 else "from "
+                print(f"  {target}/{label} {from_score}{wording.threshold(threshold)}")
     for note in decisions.notes:
         print(f"note: {note}")
     print(f"\n{result.folder}  id {result.artifact.id[:12]}, before {result.before[:12]}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -10,7 +9,7 @@ from typing import Any, Self
 from modwright.errors import SchemaError
 from modwright.evaluation.objectives import Objective
 from modwright.evaluation.resampling import Interval
-from modwright.schema import check_keys
+from modwright.schema import check_keys, checked_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +128,7 @@ def _mapping(value: Any, where: str, part: str) -> Mapping[str, Any]:
 def _checked(values: Any, where: str) -> dict[str, float]:
     if not isinstance(values, Mapping):
         raise SchemaError(f"found {values!r}, expected an object of label to threshold", where=where)
-    for label, value in values.items():
-        if type(value) not in (int, float) or not math.isfinite(value):
-            raise SchemaError(f"threshold of '{label}' is {value!r}, expected a finite number", where=where)
-    return {label: float(value) for label, value in values.items()}
+    return {label: checked_number(value, f"threshold of '{label}'", where) for label, value in values.items()}
 
 
 def _interval(data: Any, where: str) -> Interval:

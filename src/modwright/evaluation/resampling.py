@@ -8,9 +8,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from modwright.errors import SchemaError, UsageError
+from modwright.errors import UsageError
 from modwright.evaluation.cuts import resampled_counts
-from modwright.schema import FloatArray, check_keys
+from modwright.schema import FloatArray, check_keys, checked_count, checked_number
 
 #: Share of the resampled values that an interval holds.
 LEVEL = 0.95
@@ -56,12 +56,11 @@ class Interval:
     def from_json(cls, data: Mapping[str, Any], where: str = "interval") -> Self:
         """Rebuild from `to_json` data; raises SchemaError for other keys or types."""
         check_keys(data, {"value", "low", "high", "n"}, where)
-        for name in ("value", "low", "high"):
-            if data[name] is not None and type(data[name]) not in (int, float):
-                raise SchemaError(f"{name} is {data[name]!r}, expected a number or null", where=where)
-        if type(data["n"]) is not int:
-            raise SchemaError(f"n is {data['n']!r}, expected a whole number", where=where)
-        return cls(data["value"], data["low"], data["high"], data["n"])
+        value, low, high = (
+            None if data[name] is None else checked_number(data[name], name, where)
+            for name in ("value", "low", "high")
+        )
+        return cls(value, low, high, checked_count(data["n"], "n", where))
 
 
 @dataclass(frozen=True, slots=True)

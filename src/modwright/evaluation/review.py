@@ -17,7 +17,6 @@ inference with hierarchical data" (groups).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -40,7 +39,15 @@ from modwright.evaluation.verdicts import (
     decide_label,
     gravest,
 )
-from modwright.schema import BoolArray, FloatArray, Target, TargetKind, check_keys
+from modwright.schema import (
+    BoolArray,
+    FloatArray,
+    Target,
+    TargetKind,
+    check_keys,
+    checked_count,
+    checked_number,
+)
 
 __all__ = [
     "ACT",
@@ -93,8 +100,11 @@ class Promise:
         """Rebuild from `to_json` data; raises SchemaError for other keys or values."""
         check_keys(data, {"misses", "wrong_actions", "too_few"}, "review.promise")
         try:
-            return cls(float(data["misses"]), float(data["wrong_actions"]), TooFew(data["too_few"]))
-        except (UsageError, TypeError, ValueError) as error:
+            misses, wrong_actions = (
+                checked_number(data[name], name, "review.promise") for name in ("misses", "wrong_actions")
+            )
+            return cls(misses, wrong_actions, TooFew(data["too_few"]))
+        except (UsageError, ValueError) as error:
             raise SchemaError(f"is malformed: {error}", where="review.promise") from None
 
 
@@ -136,7 +146,11 @@ class Expected:
         misses, wrong, load = (
             Interval.from_json(data[name], where) for name in ("misses", "wrong_actions", "load")
         )
-        return cls(misses, wrong, load, data["load_with"], data["load_without"])
+        shares = (
+            None if data[name] is None else checked_number(data[name], name, where)
+            for name in ("load_with", "load_without")
+        )
+        return cls(misses, wrong, load, *shares)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,18 +193,16 @@ class LabelBand:
     def from_json(cls, data: Mapping[str, Any], where: str) -> Self:
         """Rebuild from `to_json` data; raises SchemaError for other keys or a cut that is not a finite number."""
         check_keys(data, {"low", "high", "note", "positives", "negatives", "expected"}, where)
-        for name in ("low", "high"):
-            if type(data[name]) not in (int, float) or not math.isfinite(data[name]):
-                raise SchemaError(f"{name} is {data[name]!r}, expected a finite number", where=where)
-        if data["low"] > data["high"]:
-            raise SchemaError(f"low {data['low']} is above high {data['high']}", where=where)
+        low, high = (checked_number(data[name], name, where) for name in ("low", "high"))
+        if low > high:
+            raise SchemaError(f"low {low} is above high {high}", where=where)
         expected = data["expected"]
         return cls(
-            float(data["low"]),
-            float(data["high"]),
+            low,
+            high,
             str(data["note"]),
-            data["positives"],
-            data["negatives"],
+            checked_count(data["positives"], "positives", where),
+            checked_count(data["negatives"], "negatives", where),
             None if expected is None else Expected.from_json(expected, where),
         )
 
@@ -278,7 +290,13 @@ class ReviewBand:
             target: None if found is None else Expected.from_json(found, f"review, {target}")
             for target, found in data["expected"].items()
         }
-        prevalence = {target: dict(labels) for target, labels in data["prevalence"].items()}
+        prevalence = {
+            target: {
+                label: checked_number(value, f"prevalence of '{label}'", "review")
+                for label, value in labels.items()
+            }
+            for target, labels in data["prevalence"].items()
+        }
         return cls(Promise.from_json(data["promise"]), bands, expected, prevalence)
 
 

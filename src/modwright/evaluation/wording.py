@@ -16,6 +16,8 @@ _SMALL_ROWS = 500
 _WIDE = 0.1
 #: Below this width an interval is worth a third decimal.
 _NARROW = 0.02
+#: A threshold below this is told by its first digits: where a label is rare, it may be 0.0004.
+_SMALL_CUT = 0.01
 
 
 def decimals(interval: Interval) -> int:
@@ -46,7 +48,12 @@ def threshold(value: float | None) -> str:
         return UNDEFINED
     if value > 1:
         return "never"
-    return "always" if value <= 0 else number(value, 3)
+    return "always" if value <= 0 else cut(value)
+
+
+def cut(value: float) -> str:
+    """Return a score with three decimals, a small one with its first three digits."""
+    return f"{value:.3g}" if 0 < value < _SMALL_CUT else number(value, 3)
 
 
 def band(label: LabelEvaluation) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from modwright.evaluation import wording
 from modwright.evaluation.decisions import Decisions
 from modwright.evaluation.review import LabelBand, asks_for_action
 from modwright.recipe import DEFAULT_POINT
@@ -55,21 +56,21 @@ def _threshold(target: Target, label: str, decisions: Decisions, name: str) -> s
     if target.kind is TargetKind.SINGLE_LABEL:
         return "when most probable"
     threshold = decisions.points[name].thresholds[target.name][label]
-    return f"{threshold:.3f}" if threshold <= 1 else "never"
+    return wording.threshold(threshold)
 
 
 def _band(band: LabelBand | None, target: Target) -> str:
     if band is None:
         return "no"
     if target.kind is TargetKind.SINGLE_LABEL and not asks_for_action(target):
-        return f"where another reaches {band.low:.3f}" if band.promised else "too few rows"
+        return f"where another reaches {wording.cut(band.low)}" if band.promised else "too few rows"
     if not band.promised and target.kind is TargetKind.MULTI_LABEL and band.high <= 1:
-        return f"acts from {band.high:.3f}; too few rows to pass"
+        return f"acts from {wording.cut(band.high)}; too few rows to pass"
     if not band.promised and target.kind is TargetKind.MULTI_LABEL and band.low > 0:
-        return f"passes below {band.low:.3f}; too few rows to act"
+        return f"passes below {wording.cut(band.low)}; too few rows to act"
     if not band.promised:
         return "too few rows"
-    return f"{band.low:.3f} to {band.high:.3f}" if band.low < band.high else "no"
+    return f"{wording.cut(band.low)} to {wording.cut(band.high)}" if band.low < band.high else "no"
 
 
 def _point(name: str, decisions: Decisions, plain: Plain) -> str:
