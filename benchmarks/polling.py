@@ -8,7 +8,7 @@ the same job:
 
 training    while the job runs: steps are written, bodies change, the trainer computes
 idle        after the job was cancelled: nothing else is done
-contention  the same, beside processes that only burn as much of the processors as the trainer did, as nice as it was
+contention  the same, beside processes that only burn the processors, as many as the trainer kept busy, as nice as it was
 
 Training against idle is what the training costs. Contention against idle is what of that the processors cost; the rest
 comes of what changes: the job is written and its body made anew. The shares of the processors tell who was busy: the
@@ -24,6 +24,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -47,6 +48,7 @@ PACKAGES = ("modwright", "fastapi", "uvicorn", "sqlalchemy", "torch")
 JOBS = "/v1/fine_tuning/jobs"
 TINY = "tiny"
 _PERIOD_S = 1.0
+_SETTLING_S = 5.0
 _PATIENCE_S = 600.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 _STEPS = 1_000_000
@@ -117,7 +119,7 @@ def measured(url: str, server: int, options: argparse.Namespace) -> dict[str, di
     asked(url, f"{JOBS}/{job}/cancel", {})
     wait_for(url, job, lambda body: body["status"] == "CANCELLED")
     idle = phase(url, server, job, options)
-    burners = max(1, round(training["processors"]["trainer"]))
+    burners = max(1, math.ceil(training["processors"]["trainer"] - 0.1))
     with burning(burners, niceness):
         contention = phase(url, server, job, options)
     return {"training": training, "idle": idle, "contention": contention}
@@ -162,16 +164,20 @@ def phase(url: str, server: int, job: str, options: argparse.Namespace) -> dict[
         "p99_ms": round(float(p99), 2),
         "max_ms": round(float(times.max()), 2),
         "body_kb": round(float(np.mean(answers.bytes)) / 1_000, 1),
-        "steps_per_second": round(made / options.seconds, 1),
+        "steps_per_second": round(made / (options.seconds + _SETTLING_S), 1),
         "processors": {name: round(share, 3) for name, share in shares.items()},
         "server_ms_per_answer": round(1_000 * shares["server"] * options.seconds / count, 2),
     }
 
 
 async def polled(url: str, path: str, clients: int, seconds: float) -> Answers:
-    """Ask by many clients, spread over the first second, until the time is up."""
+    """Ask by many clients, spread over the first second, until so many seconds were counted.
+
+    The first seconds are not counted: connections are opened, and what the phase before left is still worked off.
+    """
     answers, place = Answers(), urlsplit(url)
-    until = time.perf_counter() + seconds
+    counted = time.perf_counter() + _SETTLING_S
+    until = counted + seconds
 
     async def client(number: int) -> None:
         await asyncio.sleep(_PERIOD_S * number / clients)
@@ -182,9 +188,10 @@ async def polled(url: str, path: str, clients: int, seconds: float) -> Answers:
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
             await reader.readexactly(length)
-            answers.seconds.append(time.perf_counter() - sent)
-            answers.bytes.append(length)
-            answers.statuses[int(head.split(b" ", 2)[1])] += 1
+            if sent > counted:
+                answers.seconds.append(time.perf_counter() - sent)
+                answers.bytes.append(length)
+                answers.statuses[int(head.split(b" ", 2)[1])] += 1
             await asyncio.sleep(_PERIOD_S)
         writer.close()
 
