@@ -11,6 +11,7 @@ from sklearn import metrics as reference
 from modwright.errors import UsageError
 from modwright.evaluation.metrics import Metric, evaluate_split, metrics_json
 from modwright.evaluation.reliability import ece_band
+from modwright.evaluation.results import evidence_note
 from modwright.evaluation.thresholds import flags as flagged_by
 from modwright.schema import Schema, Target, TargetKind
 
@@ -247,3 +248,17 @@ def test_a_missing_target_is_named():
     del labels["tone"]
     with pytest.raises(UsageError, match="target 'tone': has no labels"):
         evaluate_split(SCHEMA, scores, labels, flags)
+
+
+@pytest.mark.parametrize(
+    ("positives", "negatives", "told"),
+    [
+        (0, 0, "no known rows"),
+        (0, 20, "no positives; judged from 10 on"),
+        (1, 20, "only 1 positive; judged from 10 on"),
+        (3, 0, "only 3 positives and no negatives; judged from 10 on"),
+        (10, 10, ""),
+    ],
+)
+def test_what_is_missing_to_judge_a_label_is_told_in_words(positives, negatives, told):
+    assert evidence_note(positives, negatives) == told

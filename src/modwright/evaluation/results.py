@@ -23,7 +23,8 @@ def evidence_note(positives: int, negatives: int) -> str:
         for count, word in ((positives, "positive"), (negatives, "negative"))
         if count < MIN_EVIDENCE
     ]
-    return f"only {' and '.join(few)}; judged from {MIN_EVIDENCE} on" if few else ""
+    only = "only " if any(not one.startswith("no ") for one in few) else ""
+    return f"{only}{' and '.join(few)}; judged from {MIN_EVIDENCE} on" if few else ""
 
 
 @dataclass(frozen=True, slots=True)
