@@ -78,7 +78,7 @@ def test_a_causal_base_of_the_hub_is_trained_and_kept(
     shards = {path.name for path in several.glob("model-*.safetensors")}
     assert {path.name for path in model.iterdir()} == {
         *shards,
-        *(INDEX, "config.json", "causal.json", "adapter.safetensors"),
+        *(INDEX, "config.json", "causal.json", "adapter.safetensors", "normalise.json"),
     }
     assert all((model / name).samefile(base.path / name) for name in shards), "no second copy of the weights"
     assert not (model / INDEX).samefile(base.path / INDEX)

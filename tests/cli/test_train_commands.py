@@ -92,7 +92,8 @@ def test_the_next_command_works_as_it_is_printed(place):
     arguments = line.removeprefix("next: modwright ").split("   or:")[0].split()
     done = shell(place, *arguments)
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in (place / "model-evaluation").iterdir()} == {"metrics.json", "report.html"}
+    written = {"metrics.json", "report.html", "report.json", "report.md"}
+    assert {path.name for path in (place / "model-evaluation").iterdir()} == written
     assert "moderation, split test" in done.stdout
     assert "model-evaluation/report.html" in done.stdout
 
@@ -118,7 +119,8 @@ def test_train_with_overrides_as_json(run, place):
 def test_evaluate_as_json(run, place):
     result = run("evaluate", "model", "data", "--out", "e", "--split", "test", "--resamples", "0", "--json")
     body = json.loads(result.stdout)
-    assert body == {"metrics": "e/metrics.json", "report": "e/report.html", "splits": ["test"]}
+    files = ["e/metrics.json", "e/report.html", "e/report.json", "e/report.md"]
+    assert body == {"metrics": files[0], "report": files[1], "files": files, "splits": ["test"]}
     found = json.loads((place / "e" / "metrics.json").read_text(), parse_constant=pytest.fail)
     assert found["settings"]["splits"]["test"]["resamples"] == 0
     shown = run("evaluate", "model", "data", "--out", "e", "--split", "train", "--resamples", "0").stdout
