@@ -22,6 +22,7 @@ TOOLS = {"import-linter": "lint-imports", "mypy": "mypy", "ruff": "ruff"}
 #: Loaded or run by name: package to the file and the words in it that do so.
 BY_NAME = {
     "psycopg": ("src/modwright/storage/database.py", '"postgresql+psycopg"'),
+    "pytest-xdist": ("pyproject.toml", "-n 2 --dist loadfile"),
     "schemathesis": ("tests/e2e/test_schemathesis.py", 'with_name("schemathesis")'),
 }
 #: Imported in environments that a test makes for itself.
